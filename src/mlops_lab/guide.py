@@ -1,0 +1,470 @@
+"""The guide as a table: every step once, with each tool's spelling side by side, one row per command.
+
+A row is answered by one tool, never by the pair: `spelling` looks up the hybrid itself (a real exception, with its
+reason), then the backend, then the manager. Tasks, sessions, documentation and `invoke guide` are rendered from here.
+A new hybrid is a word, a new step is a row. This module imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mlops_lab.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "EXTRAS",
+    "HYBRIDS",
+    "ROWS",
+    "SUMMARY",
+    "Hybrid",
+    "Row",
+    "Spelling",
+    "hybrid_named",
+    "label",
+    "nearest",
+    "row_named",
+    "spelling",
+    "words",
+]
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """A backend, which owns the environment, and a manager, which locks and installs."""
+
+    backend: str
+    manager: str
+
+    @property
+    def name(self) -> str:
+        """The hybrid as the user writes it, such as `venv+poetry`."""
+        return f"{self.backend}+{self.manager}"
+
+    def __str__(self) -> str:
+        """The name."""
+        return self.name
+
+
+BACKENDS = ("conda", "venv", "pip")
+MANAGERS = ("poetry", "uv")
+HYBRIDS = tuple(Hybrid(backend, manager) for backend in BACKENDS for manager in MANAGERS)
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A tool's command for a step, as the guide prints it.
+
+    Attributes:
+        command: The command with `{placeholders}`; it is split before they are filled, so a value stays one argument.
+        variants: The command where a circumstance asks for another one: `existing` (the environment is there already),
+            `named` (packages were named).
+        reason: Why a hybrid has a spelling of its own.
+        names_environment: A pattern whose only group is the environment the tool says it would work on.
+    """
+
+    command: str
+    variants: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    names_environment: str = ""
+
+    def text(self, variant: str = "") -> str:
+        """The command for a circumstance; the usual one where the tool has none of its own for it."""
+        return self.variants.get(variant, self.command)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One command of the guide.
+
+    Attributes:
+        step: The step's number in the guide; 0 for what goes beyond it.
+        name: The task's name.
+        title: What the step does, in a few words.
+        why: One sentence of why.
+        spellings: Tool, backend or hybrid → the command that is run.
+        alternatives: Tool → what the guide shows beside it; never run.
+        by_leader: Answered by the project's leader, under every hybrid, instead of the hybrid's own manager.
+        needs_environment: Runs inside the environment: before it exists the command is refused.
+        in_shell: The user's shell does it (activation); as a process it would change nothing.
+        makes_environment: After it there is an environment.
+    """
+
+    step: int
+    name: str
+    title: str
+    why: str
+    spellings: Mapping[str, Spelling]
+    alternatives: Mapping[str, str] = field(default_factory=dict)
+    by_leader: bool = False
+    needs_environment: bool = False
+    in_shell: bool = False
+    makes_environment: bool = False
+
+
+def _same(text: str, *tools: str) -> dict[str, Spelling]:
+    return {tool: Spelling(text) for tool in tools}
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        1,
+        "create",
+        "Create the environment",
+        "An environment of its own keeps the project's packages apart from every other project's.",
+        {
+            "conda": Spelling(
+                "conda env create -n {name} -f {conda_yml}",
+                # `env create` on an existing name deletes that environment without asking.
+                {"existing": "conda env update -n {name} -f {conda_yml} --prune"},
+            ),
+            **_same("python -m venv {prefix}", "venv", "pip"),
+        },
+        makes_environment=True,
+    ),
+    Row(
+        2,
+        "activate",
+        "Activate it",
+        "From here on `python` and the packages' commands are the environment's.",
+        {"conda": Spelling("conda activate {name}"), **_same("source {prefix}/bin/activate", "venv", "pip")},
+        needs_environment=True,
+        in_shell=True,
+    ),
+    Row(
+        3,
+        "verify",
+        "Verify that it is there",
+        "A command that reports success is not yet an environment that works.",
+        {
+            "conda": Spelling("conda env list"),
+            **_same("python -m pip --version", "venv", "pip"),
+        },
+        needs_environment=True,
+    ),
+    Row(
+        4,
+        "info",
+        "See which environment the manager uses",
+        "A manager that targets another environment would change that one.",
+        {
+            "poetry": Spelling("poetry env info", names_environment=r"(?m)^Path:\s+(.+?)\s*$"),
+            "uv": Spelling(
+                "uv sync --frozen --inexact --dry-run",
+                names_environment=r"(?m)^Would (?:use|create|replace) project environment at: (.+?)\s*$",
+            ),
+        },
+        needs_environment=True,
+    ),
+    Row(
+        5,
+        "add",
+        "Add packages",
+        "A package that is declared and locked is there on every machine.",
+        {
+            "poetry": Spelling("poetry add --lock --group={group} {packages}"),
+            "uv": Spelling("uv add --no-sync --group={group} {packages}"),
+        },
+        alternatives={
+            "conda": "conda install {packages}",
+            "pip": "pip install {packages}",
+            "venv": "pip install {packages}",
+        },
+        by_leader=True,
+    ),
+    Row(
+        6,
+        "check",
+        "Check manifest and lock",
+        "A lock that is older than its manifest installs what nobody declared.",
+        {"poetry": Spelling("poetry check --lock"), "uv": Spelling("uv lock --check")},
+    ),
+    Row(
+        7,
+        "doctor",
+        "Examine the environment's health",
+        "Missing and altered files break an import long after the installation.",
+        {
+            "conda": Spelling("conda doctor -n {name}"),
+            **_same("mlops-lab doctor --prefix {prefix}", "venv", "pip"),
+        },
+        needs_environment=True,
+    ),
+    Row(
+        8,
+        "compat",
+        "Check that the installed packages fit together",
+        "Two installers in one environment do not know of each other's requirements.",
+        _same("python -m pip check", *BACKENDS),
+        needs_environment=True,
+    ),
+    Row(
+        9,
+        "lock",
+        "Lock every version",
+        "The lock is what makes two machines the same.",
+        {"poetry": Spelling("poetry lock"), "uv": Spelling("uv lock")},
+        by_leader=True,
+    ),
+    Row(
+        9,
+        "export",
+        "Export hashed requirements",
+        "With them pip alone installs exactly the lock, on a machine that has neither Poetry nor uv.",
+        {
+            "poetry": Spelling(
+                "poetry export --format=requirements.txt --only=main --only={groups} --output={requirements}"
+            ),
+            "uv": Spelling(
+                "uv export --locked --no-emit-project --no-annotate --no-header "
+                "--no-default-groups --group={groups} --output-file={requirements}"
+            ),
+        },
+    ),
+    Row(
+        9,
+        "install",
+        "Install exactly the lock",
+        "The environment follows the lock, in both directions.",
+        {
+            "conda+poetry": Spelling(
+                "poetry install --only=main --only={groups}",
+                reason="`poetry sync` would remove the packages that conda itself needs.",
+            ),
+            "conda+uv": Spelling(
+                "uv sync --locked --inexact --no-default-groups --group={groups}",
+                reason="Without --inexact uv would remove the packages that conda itself needs.",
+            ),
+            "pip": Spelling(
+                "pip --python {python} install --no-compile --require-hashes --no-deps -r {requirements}",
+            ),
+            "poetry": Spelling("poetry sync --only=main --only={groups}"),
+            "uv": Spelling("uv sync --locked --no-default-groups --group={groups}"),
+        },
+        needs_environment=True,
+    ),
+    Row(
+        9,
+        "install-project",
+        "Install the project itself",
+        "Hashes cannot cover a folder, so the project follows its requirements.",
+        {"pip": Spelling("pip --python {python} install --no-compile --no-deps -e .")},
+        needs_environment=True,
+    ),
+    Row(
+        9,
+        "prune",
+        "Uninstall what left the lock",
+        "pip installs what is missing and never takes anything away.",
+        {tool: Spelling("pip --python {python} uninstall --yes {packages}") for tool in ("conda", "pip")},
+        needs_environment=True,
+    ),
+    Row(
+        9,
+        "update",
+        "Move to newer versions",
+        "Small steps, often, each of them locked and checked.",
+        {
+            "poetry": Spelling("poetry update --lock {packages}"),
+            "uv": Spelling("uv lock --upgrade", {"named": "uv lock --upgrade-package={packages}"}),
+        },
+        alternatives={"conda": "conda env update -n {name} -f {conda_yml} --prune"},
+        by_leader=True,
+    ),
+    Row(
+        9,
+        "remove",
+        "Remove packages",
+        "What nobody imports any more still has to be updated, checked and trusted.",
+        {
+            "poetry": Spelling("poetry remove --lock --group={group} {packages}"),
+            "uv": Spelling("uv remove --no-sync --group={group} {packages}"),
+        },
+        alternatives={
+            "conda": "conda remove {packages}",
+            "pip": "pip uninstall {packages}",
+            "venv": "pip uninstall {packages}",
+        },
+        by_leader=True,
+    ),
+)
+
+EXTRAS: tuple[Row, ...] = (
+    Row(
+        0,
+        "align",
+        "Lock the very versions of the other lock",
+        "Two locks of one project are worth nothing when they disagree.",
+        {"poetry": Spelling("poetry lock"), "uv": Spelling("uv lock --upgrade-package={pins}")},
+    ),
+    Row(
+        0,
+        "refetch",
+        "Forget altered files of the cache",
+        "Files may be links into uv's cache: who edits one in an environment has edited the cache's too.",
+        {"uv": Spelling("uv cache clean {packages}")},
+    ),
+    Row(
+        0,
+        "kernel",
+        "Register a Jupyter kernel",
+        "The guide can be followed in a notebook, on the environment that it made.",
+        _same("python -m ipykernel install --user --name={kernel} --display-name={title}", *BACKENDS),
+        needs_environment=True,
+    ),
+    Row(
+        0,
+        "interpreter",
+        "Ask the activated environment for its interpreter",
+        "Activation has worked when the first `python` of PATH is the environment's.",
+        _same('python -c "import sys; print(sys.prefix)"', *BACKENDS),
+        needs_environment=True,
+    ),
+)
+"""Commands beyond the nine steps; they stand here because a command stands nowhere else."""
+
+SETUP: tuple[str, ...] = (
+    "create",
+    "activate",
+    "verify",
+    "info",
+    "check",
+    "install",
+    "install-project",
+    "prune",
+    "doctor",
+    "compat",
+)
+"""The rows that `setup` runs, in this order; a row that no tool of the hybrid answers is passed over.
+
+`check` stands before `install`, as in the guide: a lock that does not fit is found before it is installed.
+"""
+
+
+@dataclass(frozen=True)
+class ToolSummary:
+    """One line of the guide's summary table."""
+
+    role: str
+    strength: str
+    link: str
+
+
+SUMMARY: Mapping[str, ToolSummary] = MappingProxyType(
+    {
+        "conda": ToolSummary(
+            "environments, Python itself and libraries that are not Python",
+            "brings CUDA, compilers and C libraries as ready-made packages",
+            "https://docs.conda.io",
+        ),
+        "poetry": ToolSummary(
+            "dependencies, lock, packaging and publishing",
+            "one cross-platform lock, with groups and a resolver that explains itself",
+            "https://python-poetry.org/docs/",
+        ),
+        "uv": ToolSummary(
+            "dependencies, lock, environments and Pythons",
+            "the same work in a fraction of the time, from one binary",
+            "https://docs.astral.sh/uv/",
+        ),
+        "pip": ToolSummary(
+            "installation from an index, a file or a folder",
+            "is there wherever Python is, and checks every hash",
+            "https://pip.pypa.io",
+        ),
+    }
+)
+
+_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "prefix": "ENV",
+        "python": "ENV",
+        "name": "NAME",
+        "conda_yml": "conda.yml",
+        "requirements": "requirements.txt",
+        "packages": "PACKAGE…",
+        "groups": "GROUP…",
+        "group": "GROUP",
+        "pins": "PACKAGE==VERSION…",
+        "kernel": "NAME",
+        "title": "NAME",
+    }
+)
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def nearest(word: str, choices: Sequence[str]) -> str:
+    """The valid choices as a hint, those that look like `word` first."""
+    close = difflib.get_close_matches(word, choices, n=2, cutoff=0.5)
+    listed = ", ".join(choices)
+    return f"did you mean {' or '.join(close)}? (one of: {listed})" if close else f"one of: {listed}"
+
+
+def hybrid_named(name: str) -> Hybrid:
+    """The hybrid of that name.
+
+    Raises:
+        LabError: There is none; the hint offers the nearest names (code 2).
+    """
+    for hybrid in HYBRIDS:
+        if hybrid.name == name:
+            return hybrid
+    raise LabError(f"there is no hybrid {name!r}", nearest(name, [hybrid.name for hybrid in HYBRIDS]))
+
+
+def row_named(name: str) -> Row:
+    """The row of that name, of the nine steps or beyond them.
+
+    Raises:
+        LabError: There is none (code 2).
+    """
+    rows = {row.name: row for row in (*ROWS, *EXTRAS)}
+    if name not in rows:
+        raise LabError(f"the guide has no step {name!r}", nearest(name, list(rows)))
+    return rows[name]
+
+
+def spelling(row: Row, hybrid: Hybrid, leader: str) -> Spelling | None:
+    """The command that answers a row: the hybrid's own, its backend's or its manager's; None when no tool does."""
+    keys = (leader,) if row.by_leader else (hybrid.name, hybrid.backend, hybrid.manager)
+    return next((row.spellings[key] for key in keys if key in row.spellings), None)
+
+
+def words(text: str, values: Mapping[str, str | Sequence[str]]) -> list[str]:
+    """The argv of a command: split first, filled afterwards, so that no value is ever split or interpreted.
+
+    A word that holds a list is repeated for each of the list's values, and left out when the list is empty.
+
+    Args:
+        text: The command as the guide prints it, with `{placeholders}`.
+        values: Placeholder → its value, or its values.
+
+    Raises:
+        KeyError: A placeholder has no value.
+    """
+    argv: list[str] = []
+    for word in shlex.split(text):
+        argv.extend(_filled(word, values))
+    return argv
+
+
+def _filled(word: str, values: Mapping[str, str | Sequence[str]]) -> list[str]:
+    names = _PLACEHOLDER.findall(word)
+    lists = [name for name in names if not isinstance(values[name], str)]
+    if not lists:
+        return [_PLACEHOLDER.sub(lambda match: str(values[match[1]]), word)]
+    # One list in a word is enough for every spelling of the guide.
+    (name,) = lists
+    return [_filled(word, {**values, name: value})[0] for value in values[name]]
+
+
+def label(text: str) -> str:
+    """A command for people to read: placeholders as the guide prints them, such as ENV."""
+    return _PLACEHOLDER.sub(lambda match: _LABELS[match[1]], text)

@@ -1,0 +1,223 @@
+"""The project on disk: its root, `[tool.mlops-lab]`, its manifests and locks, and the folder for our own state."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mlops_lab.errors import LabError
+from mlops_lab.guide import HYBRIDS, MANAGERS, nearest
+from mlops_lab.manifests import pyproject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlops_lab.manifests.conda_env import CondaEnv
+
+__all__ = ["MANIFESTS", "Project", "Settings", "find"]
+
+CONDA_FILES = ("conda.yml", "conda.yaml", "environment.yml", "environment.yaml")
+LOCKS: Mapping[str, str] = {"poetry": "poetry.lock", "uv": "uv.lock"}
+MANIFESTS = ("pyproject.toml", *CONDA_FILES, "requirements.txt", ".python-version", *LOCKS.values())
+"""The files that an environment is made from, as far as a project has them."""
+PINS: Mapping[str, str] = {
+    "pip": ">=25.3",
+    "poetry": ">=2.2,<3",
+    "poetry-plugin-export": ">=1.9",
+    "poetry-plugin-pypi-mirror": ">=0.6",
+    "uv": ">=0.11",
+}
+"""The tools' versions where the project says nothing."""
+_STATE = ".mlops-lab"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The table `[tool.mlops-lab]`.
+
+    Attributes:
+        hybrid: The hybrid to use where none is asked for.
+        leader: The manager that resolves.
+        groups: The dependency groups to install by default; None stands for every non-optional one.
+        tools: Tool → the versions of it that will do.
+    """
+
+    hybrid: str | None = None
+    leader: str | None = None
+    groups: tuple[str, ...] | None = None
+    tools: Mapping[str, str] = field(default_factory=lambda: dict(PINS))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a pyproject.toml, as it was when it was read."""
+
+    root: Path
+    data: Mapping[str, Any]
+    settings: Settings
+
+    @property
+    def pyproject(self) -> Path:
+        """The manifest that makes it a project."""
+        return self.root / "pyproject.toml"
+
+    @property
+    def requirements(self) -> Path:
+        """The exported, hashed requirements of the default groups."""
+        return self.root / "requirements.txt"
+
+    @property
+    def requirements_by_hand(self) -> bool:
+        """Whether the requirements are no export of a lock, which has a hash for every file."""
+        try:
+            content = self.requirements.read_bytes()
+        except OSError:
+            return False
+        return bool(content.strip()) and b"--hash=" not in content
+
+    @property
+    def conda_yml(self) -> Path | None:
+        """The manifest of conda, under the first of its usual names that exists."""
+        return next((path for name in CONDA_FILES if (path := self.root / name).exists()), None)
+
+    @cached_property
+    def conda_env(self) -> CondaEnv | None:
+        """What conda's manifest says.
+
+        Raises:
+            LabError: It is broken (code 2; file, line and column).
+        """
+        if self.conda_yml is None:
+            return None
+        from mlops_lab.manifests import conda_env
+
+        return conda_env.read(self.conda_yml)
+
+    def lock(self, manager: str) -> Path:
+        """The lock that a manager writes."""
+        return self.root / LOCKS[manager]
+
+    @property
+    def name(self) -> str:
+        """The project's normalised name; its folder's name where it has none."""
+        return pyproject.project_name(self.data) or self.root.name
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The dependency groups that are installed by default."""
+        return pyproject.group_names(self.data) if self.settings.groups is None else self.settings.groups
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The manifests and locks that exist, by name."""
+        return {name: path for name in MANIFESTS if (path := self.root / name).is_file()}
+
+    @property
+    def state(self) -> Path:
+        """The folder for logs and the last hybrid; it ignores itself in git.
+
+        Raises:
+            LabError: It cannot be made (code 2).
+            OSError: The disk is full.
+        """
+        folder = self.root / _STATE
+        try:
+            folder.mkdir(exist_ok=True)
+            ignore = folder / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise  # no wrong word or file: the faces say what to do
+            raise LabError(f"cannot write {folder}: {error.strerror}", "make the project's folder writable") from error
+        return folder
+
+    def remembered(self, name: str) -> str | None:
+        """What `remember` kept; None where there is nothing that can be read."""
+        try:
+            value = json.loads((self.root / _STATE / "state.json").read_text(encoding="utf-8"))[name]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return value if isinstance(value, str) else None
+
+    def remember(self, **values: str) -> None:
+        """Keep values for the next command of this project on this machine."""
+        path = self.state / "state.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        kept = known if isinstance(known, dict) else {}
+        if {**kept, **values} == kept:
+            return
+        # Of its own name: two commands of one project may end at the same time.
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps({**kept, **values}), encoding="utf-8")
+        temporary.replace(path)
+
+
+def find(start: Path) -> Project:
+    """The project that a folder lies in.
+
+    Raises:
+        LabError: No pyproject.toml here or above, or it is broken (code 2).
+    """
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        if path.exists():
+            data = pyproject.read(path)
+            return Project(folder, data, _settings(data))
+    raise LabError(
+        f"there is no pyproject.toml in {start} or above it",
+        "go to the project's folder, or make one with `poetry init`",
+    )
+
+
+def _settings(data: Mapping[str, Any]) -> Settings:
+    table = data.get("tool", {}).get("mlops-lab", {})
+    if not isinstance(table, dict):
+        raise LabError("pyproject.toml: tool.mlops-lab is not a table", "write it as [tool.mlops-lab]")
+    hybrid = _text(table, "hybrid")
+    known = [each.name for each in HYBRIDS]
+    if hybrid is not None and hybrid not in known:
+        raise LabError(f"pyproject.toml: there is no hybrid {hybrid!r}", nearest(hybrid, known))
+    leader = _text(table, "leader")
+    if leader is not None and leader not in MANAGERS:
+        raise LabError(f"pyproject.toml: there is no manager {leader!r} to lead", nearest(leader, MANAGERS))
+    groups = table.get("groups")
+    if groups is not None and not (isinstance(groups, list) and all(isinstance(group, str) for group in groups)):
+        raise LabError("pyproject.toml: tool.mlops-lab.groups is not a list of names", 'write groups = ["dev"]')
+    return Settings(hybrid, leader, None if groups is None else _known_groups(data, groups), _tools(table))
+
+
+def _text(table: Mapping[str, Any], key: str) -> str | None:
+    value = table.get(key)
+    if value is not None and not isinstance(value, str):
+        raise LabError(f"pyproject.toml: tool.mlops-lab.{key} is not a text", f'write {key} = "…"')
+    return value
+
+
+def _known_groups(data: Mapping[str, Any], groups: list[str]) -> tuple[str, ...]:
+    known = pyproject.all_group_names(data)
+    names = [pyproject.normalized(group) for group in groups]
+    for group in names:
+        if group not in known:
+            raise LabError(f"pyproject.toml: tool.mlops-lab.groups names {group!r}", nearest(group, known))
+    return tuple(names)
+
+
+def _tools(table: Mapping[str, Any]) -> Mapping[str, str]:
+    tools = table.get("tools", {})
+    if not isinstance(tools, dict):
+        raise LabError("pyproject.toml: tool.mlops-lab.tools is not a table", "write it as [tool.mlops-lab.tools]")
+    for name, versions in tools.items():
+        if name not in PINS:
+            raise LabError(f"pyproject.toml: tool.mlops-lab.tools names {name!r}", nearest(name, list(PINS)))
+        if not isinstance(versions, str):
+            raise LabError(f"pyproject.toml: tool.mlops-lab.tools.{name} is not a text", f'write {name} = ">=1"')
+    return {**PINS, **tools}
