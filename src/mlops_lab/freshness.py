@@ -1,0 +1,164 @@
+"""Whether a finished environment is still what it was made from and how it was left: the fingerprint of its stamp."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_lab.environment import config, look, read_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlops_lab.environment import Environment, Stamp
+    from mlops_lab.project import Project
+    from mlops_lab.steps import Steps
+
+__all__ = ["Reasons", "damaged", "digests", "fingerprint", "reasons"]
+
+Reasons = tuple[str, ...]
+
+_PARTS = frozenset({"complete", "files", "tools", "python", "interpreter", "packages"})
+FORMAT = 2
+"""The form of the fingerprint; another one says nothing that could be compared."""
+
+
+def fingerprint(steps: Steps, files: Mapping[str, str], *, complete: bool = True) -> dict[str, Any]:
+    """What the environment was made from and how it is left.
+
+    Args:
+        steps: The steps that made it.
+        files: The digests of the manifests and locks as they were when the installation began.
+        complete: Whether its packages were installed.
+    """
+    from mlops_lab.interpreters import declared
+
+    prefix = steps.environment.prefix
+    return {
+        "format": FORMAT,
+        "complete": complete,
+        "files": dict(files),
+        "tools": steps.toolbox.used,
+        "python": {"version": _version_of(prefix), "path": _base_of(prefix), "declared": declared(steps.project)[0]},
+        **look(steps.environment),
+    }
+
+
+def digests(project: Project) -> dict[str, str]:
+    """Name → digest of every manifest and lock that a project has."""
+    return {
+        name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for name, path in project.files.items()
+    }
+
+
+def reasons(steps: Steps, asked_python: str | None) -> tuple[Reasons, Reasons]:
+    """Why the environment has to be rebuilt, and why it has to be brought up to date; both empty when it is fresh."""
+    environment = steps.environment
+    stamp = read_stamp(environment.prefix)
+    if stamp is None or not environment.exists:
+        return ("there is no environment yet",), ()
+    if stamp.fingerprint is None:
+        return ("the last setup of this environment was not finished",), ()
+    if stamp.fingerprint.get("format") != FORMAT or not stamp.fingerprint.keys() >= _PARTS:
+        return ("the environment was finished by another version of mlops-lab",), ()
+    if stamp.hybrid != steps.hybrid.name:
+        return (f"the environment was made with {stamp.hybrid}",), ()
+    if Path(stamp.project) != steps.project.root:
+        return (f"the project has moved here from {stamp.project}",), ()
+    now = look(environment)
+    changed = _changed(steps, stamp.fingerprint)
+    rebuild = [*_interpreter(stamp.fingerprint, now, asked_python), *_damaged(stamp.fingerprint, now)]
+    if changed and asked_python is None:
+        rebuild += _outgrown(steps, stamp.fingerprint)
+    return tuple(rebuild), (*_renewed(steps, stamp, changed), *_arrivals(stamp.fingerprint, now))
+
+
+def _changed(steps: Steps, then: Mapping[str, Any]) -> list[str]:
+    files = digests(steps.project)
+    return sorted(name for name in {*files, *then["files"]} if files.get(name) != then["files"].get(name))
+
+
+def _outgrown(steps: Steps, then: Mapping[str, Any]) -> list[str]:
+    """A Python that the changed files no longer mean; one that `--python` chose stays while their word is the same."""
+    from packaging.specifiers import SpecifierSet
+
+    from mlops_lab.interpreters import declared
+    from mlops_lab.manifests import pyproject
+
+    version = then["python"]["version"]
+    wanted, where = declared(steps.project)
+    if wanted != then["python"].get("declared") and version not in SpecifierSet(wanted):
+        return [f"the environment has Python {version}, and {where} says {wanted}"]
+    allowed = pyproject.requires_python(steps.project.data) or ""
+    if version not in SpecifierSet(allowed):
+        return [f"the environment has Python {version}, and pyproject.toml requires {allowed}"]
+    return []
+
+
+def _interpreter(then: Mapping[str, Any], now: Mapping[str, Any], asked: str | None) -> list[str]:
+    if then["interpreter"] != now["interpreter"]:
+        return ["the environment's interpreter has changed"]
+    if asked is None:
+        return []
+    version, path = then["python"]["version"], then["python"]["path"]
+    word = asked.removeprefix("python")
+    # Not `Path.expanduser`, which raises for a user who does not exist.
+    if f"{version}.".startswith(f"{word}.") or os.path.realpath(os.path.expanduser(asked)) == path:  # noqa: PTH111
+        return []
+    return [f"the environment has Python {version}, and {asked} is asked for"]
+
+
+def damaged(environment: Environment) -> list[Path]:
+    """The records of the distributions whose files are not as the last setup left them."""
+    stamp, site = read_stamp(environment.prefix), environment.site_packages
+    if site is None or stamp is None or not stamp.fingerprint:
+        return []
+    return [site / name for name in _touched(stamp.fingerprint, look(environment))]
+
+
+def _touched(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    before, after = then.get("packages", {}), now["packages"]
+    return [name for name in before if name in after and before[name] != after[name]]
+
+
+def _damaged(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    wrong = _touched(then, now)
+    return [f"files of {', '.join(_short(name) for name in wrong)} have changed or are missing"] if wrong else []
+
+
+def _arrivals(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    before, after = then["packages"].keys(), now["packages"].keys()
+    found = []
+    if came := sorted(after - before):
+        found.append(f"installed behind the lock's back: {', '.join(_short(name) for name in came)}")
+    if went := sorted(before - after):
+        found.append(f"no longer installed: {', '.join(_short(name) for name in went)}")
+    return found
+
+
+def _renewed(steps: Steps, stamp: Stamp, changed: list[str]) -> list[str]:
+    then = stamp.fingerprint or {}
+    found = [] if then["complete"] else ["its packages are not installed yet"]
+    if changed:
+        found.append(f"{', '.join(changed)} changed since the last setup")
+    tools = [name for name, mark in then["tools"].items() if steps.toolbox.changed(name, mark)]
+    if tools:
+        found.append(f"another {' and '.join(tools)} than at the last setup")
+    if set(stamp.groups) != set(steps.groups):
+        found.append(f"other groups: {', '.join(steps.groups) or 'main alone'}")
+    return found
+
+
+def _short(distribution: str) -> str:
+    return distribution.rsplit(".", 1)[0].replace("-", " ", 1)
+
+
+def _version_of(prefix: Path) -> str:
+    return config(prefix).get("version", "")
+
+
+def _base_of(prefix: Path) -> str:
+    said = config(prefix)
+    return os.path.realpath(said.get("executable") or Path(said.get("home", ""), "python3"))

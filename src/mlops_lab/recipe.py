@@ -1,0 +1,509 @@
+"""Which steps run in which order: set up, install, change, lock, export, clean. It knows no tool."""
+
+from __future__ import annotations
+
+# What only a setup with something to do needs is imported where it is used: otherwise there is an answer in 0.2 s.
+import contextlib
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mlops_lab import freshness, project, scripts
+from mlops_lab.choices import refuse_prefix
+from mlops_lab.environment import (
+    SEEDS,
+    STAMP,
+    Stamp,
+    altered_files,
+    config,
+    holding,
+    inventory,
+    normalise,
+    read_stamp,
+    write_stamp,
+)
+from mlops_lab.errors import LabError
+from mlops_lab.guide import SETUP, nearest
+from mlops_lab.manifests import pyproject
+from mlops_lab.manifests.pyproject import is_package
+from mlops_lab.project import LOCKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from mlops_lab.choices import Request
+    from mlops_lab.steps import Steps
+
+__all__ = ["Outcome", "change", "clean", "create", "export", "install", "lock", "setup"]
+
+INSTALL = ("info", "check", "install", "install-project", "prune", "compat")
+"""The rows that bring an environment that is there to the lock."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a setup found or did.
+
+    Attributes:
+        hybrid: The hybrid.
+        reason: Why that one.
+        prefix: The environment's prefix.
+        python: The environment's Python version.
+        groups: The dependency groups beside main.
+        packages: Normalised name → version of what is installed.
+        because: Why something had to be done; empty where nothing had to be.
+        seconds: How long it took.
+    """
+
+    hybrid: str
+    reason: str
+    prefix: str
+    python: str
+    groups: Sequence[str]
+    packages: Mapping[str, str]
+    because: Sequence[str]
+    seconds: float
+
+
+def setup(steps: Steps, request: Request) -> Outcome:
+    """The guide from creation to health checks; nothing where nothing has changed since the last time.
+
+    Raises:
+        LabError: Wrong words or files, before anything is touched (code 2); a step failed or a check found something
+            (code 1): the environment is then unfinished, and the next setup rebuilds it.
+    """
+    started = time.monotonic()
+    _recover(steps)
+    rebuild, renew = freshness.reasons(steps, request.python)
+    if request.force:
+        rebuild = ("asked for with --force", *rebuild)
+    because = (*rebuild, *renew)
+    if because:
+        sound = _refuse_wrong_files(steps)
+        refuse_prefix(steps.project, steps.environment, force=request.force)
+        _choose_interpreter(steps, request)
+        with _changing(steps):
+            steps.project.remember(sound=sound)
+            because = _set_up(steps, request)
+    _remember(steps, request)
+    return Outcome(
+        hybrid=steps.hybrid.name,
+        reason=steps.reason,
+        prefix=str(steps.environment.prefix),
+        python=config(steps.environment.prefix).get("version", ""),
+        groups=steps.groups,
+        packages=inventory(steps.environment),
+        because=because,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _remember(steps: Steps, request: Request) -> None:
+    """The next command goes on with what this one worked on."""
+    prefix = {"prefix": str(steps.environment.prefix)} if request.prefix else {}
+    steps.project.remember(hybrid=steps.hybrid.name, **prefix)
+
+
+def _recover(steps: Steps) -> None:
+    """Put back what a killed command left, before any file is judged; its last children are waited for."""
+    from mlops_lab import transaction
+
+    if transaction.pending(steps.project.root / ".mlops-lab"):
+        with _changing(steps), _changing_files(steps):
+            return
+
+
+def _refuse_wrong_files(steps: Steps) -> str:
+    """Read every manifest and lock now, so that a broken one is refused before anything is touched.
+
+    Returns:
+        What these files are, for `sound`: the next setup need not read the same ones again. Empty where requirements
+        include other files, which it would not tell apart.
+    """
+    from mlops_lab import interpreters
+
+    project = steps.project
+    interpreters.declared(project)
+    files = repr(sorted(freshness.digests(project).items()))
+    if project.remembered("sound") == files:
+        return files
+    from mlops_lab import locks
+    from mlops_lab.manifests import requirements
+
+    pins = requirements.read(project.requirements) if project.requirements.exists() else ()
+    locks.read_all(project)
+    return files if all(pin.path == project.requirements for pin in pins) else ""
+
+
+def _choose_interpreter(steps: Steps, request: Request) -> None:
+    from mlops_lab import interpreters
+
+    steps.interpreter = interpreters.choose(steps.project, request.python)
+
+
+def _set_up(steps: Steps, request: Request) -> tuple[str, ...]:
+    # Looked at again under the lock: another setup of this prefix may have finished meanwhile.
+    rebuild, renew = freshness.reasons(steps, request.python)
+    if request.force:
+        rebuild = ("asked for with --force", *rebuild)
+    for reason in (*rebuild, *renew):
+        steps.observer.say(reason)
+    if rebuild or renew:
+        with _changing_files(steps):
+            _prepare(steps)
+            if rebuild:
+                _refetch(steps)
+            _claim(steps, rebuild=bool(rebuild))
+            # Looked at before the installation: what is edited while it runs is not what is installed.
+            files = freshness.digests(steps.project)
+            _run(steps, SETUP)
+            _seal(steps, files)
+    return (*rebuild, *renew)
+
+
+def _refetch(steps: Steps) -> None:
+    """Forget what a manager's cache has of packages whose files were edited here: the cache has the same files.
+
+    A file with one name only is the environment's own.
+    """
+    names = [
+        normalise(folder.stem.partition("-")[0])
+        for folder in freshness.damaged(steps.environment)
+        if any(file.status and file.status.st_nlink > 1 for file in altered_files(folder))
+    ]
+    if names:
+        steps.step("refetch", packages=names)
+
+
+def _run(steps: Steps, names: Sequence[str]) -> None:
+    for name in names:
+        if name == "prune":
+            _prune(steps)
+        elif not _unneeded(steps, name):
+            steps.step(name)
+        if name == "install":
+            scripts.mend(steps.environment)
+
+
+def _unneeded(steps: Steps, name: str) -> bool:
+    if name == "create":
+        return steps.environment.exists
+    return name == "install-project" and not installs_project(steps)
+
+
+def installs_project(steps: Steps) -> bool:
+    """Whether the project itself is a package; pip would install any folder."""
+    return is_package(steps.project.data, steps.hybrid.manager)
+
+
+@contextlib.contextmanager
+def _changing(steps: Steps) -> Iterator[None]:
+    """Hold the environment's lock; the children hold it too, as long as the last of them runs."""
+    with holding(steps.environment.prefix, steps.observer.say) as descriptor, steps.runner.inheriting(descriptor):
+        yield
+
+
+@contextlib.contextmanager
+def _changing_files(steps: Steps, *manifests: str) -> Iterator[None]:
+    """Change the locks, the exported requirements and these manifests: all or none, one process at a time."""
+    from mlops_lab import transaction
+
+    root, state = steps.project.root, steps.project.state
+    with holding(root, steps.observer.say) as descriptor, steps.runner.inheriting(descriptor):
+        if back := transaction.recover(state):
+            steps.observer.say(
+                f"a command was killed while it changed {', '.join(back)}: put back as before, "
+                f"what stood there is in {(state / transaction.REPLACED).relative_to(root)}"
+            )
+            _reload(steps)
+        files = {name: root / name for name in (*manifests, *LOCKS.values(), "requirements.txt")}
+        with transaction.all_or_none(state, files):
+            yield
+
+
+def _claim(steps: Steps, *, rebuild: bool) -> None:
+    """Say in the prefix that it is ours and unfinished; what has to be rebuilt is removed first."""
+    prefix = steps.environment.prefix
+    if rebuild and prefix.exists():
+        _empty(prefix)
+    known = read_stamp(prefix)
+    write_stamp(
+        prefix,
+        Stamp(
+            project=str(steps.project.root),
+            hybrid=steps.hybrid.name,
+            groups=steps.groups,
+            made_by=sys.executable,
+            installed=known.installed if known else {},
+        ),
+    )
+
+
+def _empty(prefix: Path) -> None:
+    """Remove all that is in a prefix, what makes it known as ours last: killed on the way, it still is."""
+    last = ("pyvenv.cfg", "conda-meta", STAMP)
+    names = sorted(prefix.iterdir(), key=lambda path: last.index(path.name) if path.name in last else -1)
+    for path in names:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _prepare(steps: Steps) -> None:
+    """Bring the locks and the exported requirements to what the installation needs."""
+    if not steps.project.lock(steps.leader).exists():
+        steps.observer.say(f"there is no {LOCKS[steps.leader]} yet: it is made")
+        steps.step("lock")
+    _follow(steps, {steps.hybrid.manager})
+
+
+def _follow(steps: Steps, managers: set[str], *, requirements: bool = False) -> None:
+    """Bring the locks of these managers, and the requirements where pip installs or it is asked, to the leader's."""
+    from mlops_lab import locks
+
+    project, manager = steps.project, steps.hybrid.manager
+    for other in managers - {steps.leader}:
+        locks.follow(project, steps.leader, other, steps.step, partial(steps.passes, "check", other))
+    by_pip = steps.hybrid.backend == "pip"
+    # Where pip does not install, the leader exports: a file in git shall not change its spelling with who works on it.
+    exporter = manager if by_pip else steps.leader
+    if by_pip:
+        _refuse_what_has_no_hash(steps)
+    wanted = by_pip or (requirements and steps.requirements.exists())
+    if wanted and not locks.exported_in_step(project, exporter, steps.groups, steps.requirements):
+        name = steps.requirements.relative_to(project.root)
+        if project.requirements_by_hand:
+            steps.observer.say(f"requirements.txt is written by hand and stays: {name} is exported for pip")
+        else:
+            steps.observer.say(f"{name} does not match {LOCKS[exporter]}: it is exported anew")
+        locks.write_requirements(project, steps.requirements, partial(steps.step, by=exporter))
+
+
+def _refuse_what_has_no_hash(steps: Steps) -> None:
+    """Refuse, before an environment is touched, what pip will not install beside hashes: folders and repositories.
+
+    Source: https://pip.pypa.io/en/stable/topics/secure-installs/#hash-checking-mode
+    """
+    from mlops_lab import locks
+
+    for package in locks.packages(steps.project, steps.hybrid.manager):
+        if package.kind in {"git", "path"}:
+            raise LabError(
+                f"{steps.hybrid} cannot install {package.name}: pip checks hashes, and a {package.kind} has none",
+                f"take venv+{steps.hybrid.manager}",
+            )
+
+
+def _prune(steps: Steps) -> None:
+    """Uninstall what left the lock, where the installer cannot."""
+    if steps.hybrid.backend != "pip":
+        return
+    from mlops_lab.manifests import requirements
+    from mlops_lab.manifests.markers import marker_environment
+
+    version = config(steps.environment.prefix)["version"]
+    wanted = requirements.pins_for(requirements.read(steps.requirements), marker_environment(version))
+    own = {normalise(steps.project.name)} if installs_project(steps) else set()
+    keep = {*wanted, *own, *SEEDS}
+    if extra := sorted(inventory(steps.environment).keys() - keep):
+        steps.step("prune", packages=extra)
+
+
+def _seal(steps: Steps, files: Mapping[str, str], *, complete: bool = True) -> None:
+    """Write the stamp, last of all."""
+    write_stamp(
+        steps.environment.prefix,
+        Stamp(
+            project=str(steps.project.root),
+            hybrid=steps.hybrid.name,
+            groups=steps.groups,
+            made_by=sys.executable,
+            installed={name: version for name, version in inventory(steps.environment).items() if name not in SEEDS},
+            fingerprint=freshness.fingerprint(steps, files, complete=complete),
+        ),
+    )
+
+
+def create(steps: Steps, request: Request) -> bool:
+    """Make the environment, without any packages; returns False when it is there already.
+
+    Raises:
+        LabError: Wrong words or files (code 2), or the step failed (code 1).
+    """
+    refuse_prefix(steps.project, steps.environment, force=request.force)
+    _choose_interpreter(steps, request)
+    with _changing(steps):
+        rebuild, _ = freshness.reasons(steps, request.python)
+        if not rebuild and not request.force:
+            return False
+        _claim(steps, rebuild=True)
+        steps.step("create")
+        _seal(steps, freshness.digests(steps.project), complete=False)
+    _remember(steps, request)
+    return True
+
+
+def install(steps: Steps) -> None:
+    """Bring an environment that is there to the lock, and stamp it.
+
+    Raises:
+        LabError: There is no environment, or it is not the project's (code 2), or a step failed (code 1).
+    """
+    _recover(steps)
+    _refuse_missing(steps)
+    _refuse_wrong_files(steps)
+    with _changing(steps), _changing_files(steps):
+        _prepare(steps)
+        _install(steps)
+
+
+def _install(steps: Steps) -> None:
+    _claim(steps, rebuild=False)
+    files = freshness.digests(steps.project)
+    _run(steps, INSTALL)
+    _seal(steps, files)
+
+
+def _refuse_missing(steps: Steps) -> None:
+    stamp = read_stamp(steps.environment.prefix)
+    if stamp is None or not steps.environment.exists:
+        raise LabError(f"there is no environment at {steps.environment.prefix}", "make it with `invoke setup`")
+    refuse_prefix(steps.project, steps.environment, force=False)
+    if stamp.fingerprint is None or stamp.hybrid != steps.hybrid.name:
+        raise LabError(
+            f"the environment at {steps.environment.prefix} was made with {stamp.hybrid}"
+            if stamp.fingerprint
+            else f"the environment at {steps.environment.prefix} was never finished",
+            f"rebuild it with `invoke setup --hybrid {steps.hybrid}`",
+        )
+    # What was chosen at the setup stays chosen.
+    known = pyproject.all_group_names(steps.project.data)
+    steps.groups = tuple(group for group in stamp.groups if group in known)
+
+
+def change(steps: Steps, name: str, packages: Sequence[str], group: str | None = None) -> None:
+    """Add, remove or update packages: the manifest, the locks, the exported requirements and the environment.
+
+    Args:
+        steps: The steps to run.
+        name: The row: `add`, `remove` or `update`.
+        packages: Requirements, or names; for `update` none stands for every one.
+        group: The dependency group; None stands for the project's own dependencies.
+
+    Raises:
+        LabError: The words are wrong (code 2), or a step failed (code 1): every file is then as it was before.
+    """
+    _recover(steps)
+    installed = steps.environment.exists and read_stamp(steps.environment.prefix) is not None
+    if installed:
+        _refuse_missing(steps)
+    _refuse_wrong_files(steps)
+    places = _places(steps, packages) if name == "remove" and group is None else {group or "": list(packages)}
+    with _changing(steps), _changing_files(steps, "pyproject.toml"):
+        for place, named in places.items():
+            steps.step(name, "named" if named else "", packages=named, group=[place] if place else [])
+        _reload(steps)
+        _follow(
+            steps,
+            {manager for manager in LOCKS if steps.project.lock(manager).exists()} | {steps.hybrid.manager},
+            requirements=True,
+        )
+        if installed:
+            _install(steps)
+        else:
+            steps.observer.say("there is no environment to install into: make it with `invoke setup`")
+
+
+def _places(steps: Steps, packages: Sequence[str]) -> dict[str, list[str]]:
+    """Where the packages are declared, so that nobody has to say it: group → packages.
+
+    Raises:
+        LabError: One is not declared at all (code 2).
+    """
+    declared = pyproject.declared(steps.project.data)
+    found: dict[str, list[str]] = {}
+    for name in packages:
+        groups = declared.get(normalise(name))
+        if groups is None:
+            raise LabError(f"pyproject.toml does not declare {name}", nearest(normalise(name), sorted(declared)))
+        for group in groups:
+            found.setdefault(group, []).append(name)
+    # The groups first: without one, Poetry removes a package from everywhere.
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _reload(steps: Steps) -> None:
+    """Read the project again after its manifest has changed; a group that has just come is installed by default."""
+    usual = set(steps.groups) == set(steps.project.groups)
+    steps.project = project.find(steps.project.root)
+    if usual:
+        steps.groups = steps.project.groups
+
+
+def lock(steps: Steps) -> None:
+    """Lock every version anew with the leader; what is there of the other files follows.
+
+    Raises:
+        LabError: A step failed (code 1): every file is then as it was before.
+    """
+    _recover(steps)
+    _refuse_wrong_files(steps)
+    with _changing_files(steps):
+        steps.step("lock")
+        _follow(
+            steps,
+            {manager for manager in LOCKS if steps.project.lock(manager).exists()} | {steps.hybrid.manager},
+            requirements=True,
+        )
+
+
+def export(steps: Steps) -> Path:
+    """Export hashed requirements from the lock of the hybrid's manager; returns the file's path.
+
+    Raises:
+        LabError: A step failed (code 1): every file is then as it was before.
+    """
+    from mlops_lab import locks
+
+    _recover(steps)
+    _refuse_wrong_files(steps)
+    if set(steps.groups) == set(steps.project.groups) and steps.project.requirements_by_hand:
+        raise LabError(
+            "requirements.txt has no hashes: somebody wrote it by hand, and an export would replace it",
+            "rename it (requirements.in is usual), or delete it, then export again",
+        )
+    with _changing_files(steps):
+        _prepare(steps)
+        locks.write_requirements(steps.project, steps.requirements, steps.step)
+    return steps.requirements
+
+
+def clean(steps: Steps) -> list[str]:
+    """Remove the environment and our state; returns what was removed.
+
+    Raises:
+        LabError: The prefix is not ours to remove (code 2).
+    """
+    _recover(steps)
+    prefix = steps.environment.prefix
+    removed = []
+    if prefix.exists() and read_stamp(prefix) is not None:
+        refuse_prefix(steps.project, steps.environment, force=False)
+        with _changing(steps):
+            _empty(prefix)
+            prefix.rmdir()
+        removed.append(str(prefix))
+    elif prefix.exists():
+        raise LabError(f"{prefix} was not made by mlops-lab", "remove it yourself if it is not needed")
+    state = steps.project.root / ".mlops-lab"
+    if state.exists():
+        # A command that is changing files at this moment needs its journal.
+        with holding(steps.project.root, steps.observer.say):
+            shutil.rmtree(state)
+        removed.append(str(state))
+    return removed
