@@ -1,0 +1,79 @@
+"""The `mlops-lab` command: the same tasks in any project, without a tasks.py of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from mlops_lab.errors import WRONG, LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: The words after the program's name; by default the process' own.
+
+    Returns:
+        The exit code of DESIGN: 0 fine, 1 something was found or failed, 2 wrong words, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    match words:
+        case ["doctor", "--prefix", prefix]:
+            return _doctor(prefix)
+        case ["doctor", option] if option.startswith("--prefix="):
+            return _doctor(option.removeprefix("--prefix="))
+        case _:
+            return _tasks(words)
+
+
+def _doctor(prefix: str) -> int:
+    """Step 7 of the guide's own command, which needs neither a project nor Invoke."""
+    from mlops_lab import doctor
+
+    # A pipe of another encoding shall not end in a traceback for the want of a tick.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        return doctor.main([f"--prefix={prefix}"])
+    except LabError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.code
+
+
+def _tasks(words: Sequence[str]) -> int:
+    from importlib.metadata import version
+
+    from invoke.exceptions import ParseError
+    from invoke.program import Program
+
+    from mlops_lab.tasks import namespace
+
+    class LabProgram(Program):
+        """Invoke's program, with wrong words answered by 2 as everywhere else."""
+
+        def parse_core(self, argv: list[str] | None) -> None:
+            _refusing(super().parse_core, argv)
+
+        def parse_tasks(self) -> None:
+            _refusing(super().parse_tasks)
+
+    def _refusing(parse: object, *args: object) -> None:
+        try:
+            parse(*args)  # type: ignore[operator]
+        except ParseError as error:
+            sys.stderr.write(f"error: {error}: see `mlops-lab --list`\n")
+            sys.exit(WRONG)
+
+    # The tasks read what stands after `--` from here: Invoke hands it over as one text.
+    sys.argv[1:] = words
+    program = LabProgram(namespace=namespace, version=version("mlops-lab"), name="mlops-lab", binary="mlops-lab")
+    try:
+        program.run(["mlops-lab", *words])
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

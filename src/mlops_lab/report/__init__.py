@@ -1,0 +1,1 @@
+"""The only place that formats: progress and pages for people, JSON for programs."""

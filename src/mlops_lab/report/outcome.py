@@ -1,0 +1,104 @@
+"""How a command ended: the summary of a setup, an error with the next thing to try."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from mlops_lab.runner import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mlops_lab.choices import Standing
+    from mlops_lab.errors import LabError
+    from mlops_lab.guide import Row
+    from mlops_lab.recipe import Outcome
+
+__all__ = [
+    "as_json",
+    "error_as_json",
+    "error_text",
+    "guide_as_json",
+    "hybrids_as_json",
+    "summary",
+    "tools_as_json",
+]
+
+
+_HEALTH = "manifest and lock agree, every file is as it was recorded, every requirement is met"
+"""What has been checked when a setup comes to its end; it does not, when a check finds something."""
+
+
+def summary(outcome: Outcome, activate: str) -> str:
+    """The end of a setup, for people.
+
+    Args:
+        outcome: What the setup did.
+        activate: How the user's shell activates the environment.
+    """
+    took = f"{outcome.seconds:.1f} s" if outcome.because else f"{outcome.seconds * 1000:.0f} ms"
+    did = "ready" if outcome.because else "nothing to do: the environment is as the last setup left it"
+    rows = (
+        ("hybrid", f"{outcome.hybrid} ({outcome.reason})"),
+        ("python", outcome.python),
+        ("prefix", outcome.prefix),
+        ("groups", ", ".join(("main", *outcome.groups))),
+        ("packages", f"{len(outcome.packages)} installed"),
+        ("health", _HEALTH if outcome.because else "as at the last setup; no file has changed since"),
+        ("time", took),
+        ("activate", activate),
+        ("next", "`invoke run -- python`, `invoke add NAME`, `invoke guide`"),
+    )
+    return "\n".join([did, *(f"  {name:<9} {value}" for name, value in rows)])
+
+
+def as_json(outcome: Outcome) -> str:
+    """The end of a setup, for programs: one JSON object with the fields of `Outcome`."""
+    return json.dumps({**dataclasses.asdict(outcome), "ok": True}, indent=2)
+
+
+def error_as_json(error: LabError) -> str:
+    """A failure, for programs: `ok` is false, then the message, the hint and the exit code."""
+    found = {"ok": False, "error": error.message, "hint": error.hint, "code": error.code}
+    if isinstance(error, CommandFailed):
+        found |= {"tail": error.tail, "log": str(error.log) if error.log else None}
+    return json.dumps(found, indent=2)
+
+
+def guide_as_json(commands: Iterable[tuple[Row, Sequence[str]]]) -> str:
+    """The guide here and now: a list of objects with `step`, `name`, `title`, `why` and `command` (an argv)."""
+    rows = [
+        {"step": row.step, "name": row.name, "title": row.title, "why": row.why, "command": list(command)}
+        for row, command in commands
+    ]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
+
+
+def hybrids_as_json(standings: Iterable[Standing]) -> str:
+    """The hybrids: a list of objects with `hybrid`, `runs`, `why_not` and `remedy`."""
+    rows = [
+        {"hybrid": each.hybrid.name, "runs": not each.why_not, "why_not": each.why_not, "remedy": each.remedy}
+        for each in standings
+    ]
+    return json.dumps(rows, indent=2)
+
+
+def tools_as_json(found: Mapping[str, tuple[str, str]]) -> str:
+    """The tools: an object of name → `version` and `origin`, both empty where the tool is not here."""
+    return json.dumps(
+        {name: {"version": version, "origin": origin} for name, (version, origin) in found.items()}, indent=2
+    )
+
+
+def error_text(error: LabError) -> str:
+    """A failure for people: what failed, a tool's last lines and log, the next thing to try."""
+    if not isinstance(error, CommandFailed):
+        return f"error: {error}"
+    lines = [f"error: {error.message}", *(f"  | {line}" for line in error.tail)]
+    if error.log:
+        lines.append(f"  log: {error.log}")
+    if error.hint:
+        lines.append(f"  try: {error.hint}")
+    return "\n".join(lines)
