@@ -1,0 +1,141 @@
+"""What the tests share: unit tests may start no process; real tests work in a home and caches of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mlops_lab import indexes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PROJECTS = Path(__file__).parent / "projects"
+HERE = Path(__file__).parent.parent
+_TIMEOUT = 300
+
+
+@pytest.fixture(autouse=True)
+def no_stray_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit test that starts a process is no unit test."""
+    if request.node.get_closest_marker("real"):
+        return
+
+    def stray(*args: Any, **_kwargs: Any) -> None:
+        raise AssertionError(f"a unit test started {args[0] if args else 'a process'}")
+
+    monkeypatch.setattr(subprocess, "Popen", stray)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads or writes the user's cache."""
+    if not request.node.get_closest_marker("real"):
+        monkeypatch.setenv("MLOPS_LAB_CACHE_DIR", str(tmp_path / "cache-of-mlops-lab"))
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share: a tool is provisioned and a package fetched once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared"
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables for real tools: a home, configuration and caches of this run, the index of the machine."""
+    shared = _shared(tmp_path_factory)
+    dropped = (
+        "PIP_",
+        "UV_",
+        "POETRY_",
+        "CONDA",
+        "VIRTUAL_ENV",
+        "XDG_",
+        "GIT_",
+        "PYTHON",
+        "NOX_",
+        "MLOPS_LAB_",
+        "GITHUB_",
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    config = indexes.read_pip_config(os.environ, Path(sys.prefix))
+    settings = {
+        "PIP_INDEX_URL": config.index_url,
+        "PIP_CERT": config.cert,
+        "PIP_PROXY": config.proxy,
+        "PIP_TRUSTED_HOST": " ".join(config.trusted_hosts),
+    }
+    for name in ("home", "uv", "pip", "poetry", "lab"):
+        (shared / name).mkdir(parents=True, exist_ok=True)
+    return {
+        **environ,
+        **{name: value for name, value in settings.items() if value},
+        "HOME": str(shared / "home"),
+        "USERPROFILE": str(shared / "home"),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_CACHE_DIR": str(shared / "pip"),
+        "UV_CACHE_DIR": str(shared / "uv"),
+        "UV_NO_CONFIG": "1",
+        "POETRY_CACHE_DIR": str(shared / "poetry"),
+        "POETRY_CONFIG_DIR": str(shared / "home" / "pypoetry"),
+        "MLOPS_LAB_CACHE_DIR": str(shared / "lab"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "Test",
+        "GIT_AUTHOR_EMAIL": "test@example.org",
+        "GIT_COMMITTER_NAME": "Test",
+        "GIT_COMMITTER_EMAIL": "test@example.org",
+        "TERM": "dumb",
+        "SHELL": "/bin/bash",
+    }
+
+
+@pytest.fixture(scope="session")
+def lab(workshop: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `mlops-lab` as a user would, in a folder; standard output and standard error are kept apart."""
+
+    def run(
+        *words: str, cwd: Path, environ: Mapping[str, str | None] | None = None, check: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        given = {**workshop, **(environ or {})}
+        done = subprocess.run(
+            [sys.executable, "-m", "mlops_lab", *words],
+            cwd=cwd,
+            env={name: value for name, value in given.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+        if check is not None:
+            assert done.returncode == check, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture
+def case(tmp_path: Path, workshop: dict[str, str]) -> Callable[..., Path]:
+    """Copy one of tests/projects into a folder of the test's own, as a git repository."""
+
+    def copy(name: str, folder: str = "", *, git: bool = True) -> Path:
+        target = tmp_path / (folder or name)
+        shutil.copytree(PROJECTS / name, target)
+        if git:
+            (target / ".gitignore").write_text(".venv/\n.mlops-lab/\n/uv.lock\n", encoding="utf-8")
+            for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
+                _git(target, workshop, words)
+        return target
+
+    return copy
+
+
+def _git(folder: Path, environ: Mapping[str, str], words: Sequence[str]) -> None:
+    subprocess.run(["git", *words], cwd=folder, env=dict(environ), check=True, capture_output=True)
