@@ -203,9 +203,13 @@ class Runner:
             LabError: It could not be started (code 2).
         """
         environ = changed(self.environ, changes)
+        inside = _Inside()
         try:
-            with subprocess.Popen(list(argv), cwd=cwd, env=environ) as process:
-                code = _until_end(process)
+            with (
+                _handling(inside.pass_on, "SIGINT", *_POLITE),
+                subprocess.Popen(list(argv), cwd=cwd, env=environ) as it,
+            ):
+                code = inside.until_end(it)
                 return code if code >= 0 else 128 - code
         except OSError as error:
             raise LabError(
@@ -308,34 +312,60 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _until_end(process: subprocess.Popen[bytes]) -> int:
-    """Wait for an interactive child; Ctrl-C is the child's business, a polite kill of ours is passed on."""
-    while True:
-        try:
-            return process.wait()
-        except Terminated:
+class _Inside:
+    """An interactive child: Ctrl-C is its own business, a polite kill of ours is passed on.
+
+    Nothing is raised while it is waited for: an exception between the system's answer and Python's note of it loses
+    the exit code, and the next `wait` says 0 (`_try_wait`, https://github.com/python/cpython/blob/main/Lib/subprocess.py).
+    """
+
+    process: subprocess.Popen[bytes] | None = None
+    asked_to_end = False
+
+    def pass_on(self, number: int, _frame: object) -> None:
+        """A signal's handler."""
+        if number == signal.SIGINT:
+            return
+        self.asked_to_end = True
+        if self.process is not None:
+            self.process.terminate()
+
+    def until_end(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for its end; returns its exit code."""
+        self.process = process
+        if self.asked_to_end:  # before it was known whom to tell
             process.terminate()
-        except KeyboardInterrupt:
-            continue
+        return process.wait()
+
+
+_POLITE = ("SIGTERM", "SIGHUP")
+"""As CI systems send it, or a terminal that is closed."""
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let a polite kill (SIGTERM, as CI systems send it, or a closed terminal) clean up as Ctrl-C does."""
+    """Let a polite kill clean up as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise Terminated
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    with _handling(interrupt, *_POLITE):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, object], None], *names: str) -> Iterator[None]:
+    """Handle the signals of these names, as far as this system has them."""
     # Only the main thread may set handlers; elsewhere the caller has its own way to end us.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # One that is ignored (`nohup`), or that C code handles, is none of our business.
-    ours = [name for name in names if signal.getsignal(getattr(signal, name)) not in {signal.SIG_IGN, None}]
-    before = {name: signal.signal(getattr(signal, name), interrupt) for name in ours}
+    ours = [number for number in numbers if signal.getsignal(number) not in {signal.SIG_IGN, None}]
+    before = {number: signal.signal(number, handler) for number in ours}
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -518,6 +518,33 @@ def test_a_signal_is_the_handed_over_commands_business(
     assert not is_alive(child)
 
 
+QUICK_END = """
+import os, sys
+from pathlib import Path
+from mlops_lab.runner import Runner, interruptible
+child = '''
+import os, signal, time
+signal.signal(signal.SIGINT, lambda *_: os._exit(9))
+print(1, flush=True)
+while True:
+    time.sleep(0.02)
+'''
+with interruptible():
+    sys.exit(Runner(None, dict(os.environ)).hand_over([sys.executable, "-c", child], cwd=Path(sys.argv[1]), changes={}))
+"""
+
+
+def test_the_exit_code_is_not_lost_to_a_signal_that_comes_with_it(parent: Callable[..., subprocess.Popen[str]]) -> None:
+    """Of four at a time about half lose it where the signal's handler raises."""
+    for _ in range(5):
+        crowd = [parent(QUICK_END) for _ in range(4)]
+        for process in crowd:
+            assert process.stdout is not None
+            process.stdout.readline()
+            os.killpg(process.pid, signal.SIGINT)
+        assert [process.wait(PATIENCE) for process in crowd] == [9] * 4
+
+
 # --- a polite kill ---
 
 
