@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -11,19 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
+from support import conda_channel as channels
+from support.processes import Started
 
 from mlops_lab import indexes
+from mlops_lab.guide import ENGINE_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 PROJECTS = Path(__file__).parent / "projects"
 HERE = Path(__file__).parent.parent
 _TIMEOUT = 300
 
-# A shell without job control starts what runs in the background with Ctrl-C ignored, and children inherit that.
+# A shell without job control starts what runs in the background with Ctrl-C ignored, `nohup` ignores a closed terminal,
+# and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +68,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "UV_",
         "POETRY_",
         "CONDA",
+        "MAMBA",
         "VIRTUAL_ENV",
         "XDG_",
         "GIT_",
@@ -78,9 +87,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
     for name in ("home", "uv", "pip", "poetry", "lab"):
         (shared / name).mkdir(parents=True, exist_ok=True)
+    # Nobody answers there: no test asks a real channel, and those that need one map it to a folder.
+    (shared / "home" / ".condarc").write_text("channel_alias: http://127.0.0.1:9\n", encoding="utf-8")
     return {
         **environ,
         **{name: value for name, value in settings.items() if value},
+        "PATH": _without_conda(environ["PATH"]),
         "HOME": str(shared / "home"),
         "USERPROFILE": str(shared / "home"),
         "PIP_CONFIG_FILE": os.devnull,
@@ -99,6 +111,34 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "TERM": "dumb",
         "SHELL": "/bin/bash",
     }
+
+
+def _without_conda(path: str) -> str:
+    """A PATH on which no conda is found, so that every machine chooses alike; the tests of conda name theirs."""
+    system = {"/bin", "/usr/bin", "/usr/local/bin"}
+    folders = [folder for folder in path.split(os.pathsep) if folder]
+    programs = [kind.program for kind in ENGINE_KINDS.values() if kind.program]
+    return os.pathsep.join(
+        folder
+        for folder in folders
+        if folder in system or not any(shutil.which(name, path=folder) for name in programs)
+    )
+
+
+@pytest.fixture(scope="session")
+def conda_channel(tmp_path_factory: pytest.TempPathFactory, workshop: dict[str, str]) -> channels.Channel:
+    """A local channel with several Pythons, made once per run; `environ` of it makes conda-forge mean it.
+
+    It is shared: add to a `copy()` of it.
+    """
+    shared = channels.Channel(_shared(tmp_path_factory) / "conda", sealed=True)
+    with FileLock(f"{shared.root}.lock"):
+        if not shared.condarc.exists():  # which is written last
+            try:
+                channels.make(shared.root, environ=workshop, at_least=2)
+            except channels.Missing as error:
+                pytest.skip(str(error))
+    return shared
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +164,33 @@ def lab(workshop: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[s
         return done
 
     return run
+
+
+@pytest.fixture
+def start(workshop: dict[str, str]) -> Iterator[Callable[..., Started]]:
+    """Start mlops-lab; whatever of its group is left at the end of the test is ended."""
+    running: list[Started] = []
+
+    def run(*words: str, cwd: Path, environ: Mapping[str, str | None] | None = None) -> Started:
+        given = {**workshop, **(environ or {})}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlops_lab", *words],
+            cwd=cwd,
+            env={name: value for name, value in given.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        running.append(Started(process))
+        return running[-1]
+
+    yield run
+    for started in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.process.pid, signal.SIGKILL)
+        started.process.wait()
 
 
 @pytest.fixture

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.processes import PATIENCE, Started, assert_none_left, children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Lab = Callable[..., subprocess.CompletedProcess[str]]
     Case = Callable[..., Path]
@@ -34,87 +31,6 @@ FILES = ("pyproject.toml", "conda.yml", "poetry.lock", "uv.lock", "requirements.
 SEEDS = {"pip", "setuptools", "wheel"}
 INTERRUPTED = "error: interrupted: the next `invoke setup` repairs what was left unfinished"
 UNFINISHED = "   the last setup of this environment was not finished"
-PATIENCE = 60.0
-
-
-@dataclass
-class Started:
-    """A mlops-lab that runs in a process group of its own, and what it has said so far."""
-
-    process: subprocess.Popen[str]
-    said: list[str] = field(default_factory=list)
-    coming: queue.Queue[str | None] = field(default_factory=queue.Queue)
-
-    def __post_init__(self) -> None:
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self) -> None:
-        for line in self.process.stderr or ():
-            self.said.append(line.rstrip("\n"))
-            self.coming.put(line)
-        self.coming.put(None)
-
-    def until(self, text: str) -> None:
-        """Wait for a line that holds this text."""
-        while (line := self.coming.get(timeout=PATIENCE)) is not None:
-            if text in line:
-                return
-        raise AssertionError(f"{text!r} was never said: {self.said}")
-
-    def end(self) -> int:
-        """Wait for the end; returns the exit code."""
-        code = self.process.wait(timeout=PATIENCE)
-        self.reader.join(timeout=PATIENCE)
-        return code
-
-
-@pytest.fixture
-def start(workshop: dict[str, str]) -> Iterator[Callable[..., Started]]:
-    """Start mlops-lab; whatever of its group is left at the end of the test is ended."""
-    running: list[Started] = []
-
-    def run(*words: str, cwd: Path) -> Started:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlops_lab", *words],
-            cwd=cwd,
-            env=workshop,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        running.append(Started(process))
-        return running[-1]
-
-    yield run
-    for started in running:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(started.process.pid, signal.SIGKILL)
-        started.process.wait()
-
-
-def children(folder: Path) -> list[str]:
-    """The command lines of processes that work in a folder, or were told of it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-            works_in = (entry / "cwd").readlink()
-            if words and (works_in.is_relative_to(folder) or str(folder) in words):
-                found.append(words)
-    return found
-
-
-def assert_none_left(folder: Path) -> None:
-    """Nothing that was started works on in a folder."""
-    limit = time.monotonic() + PATIENCE
-    while (left := children(folder)) and time.monotonic() < limit:
-        time.sleep(0.1)
-    assert left == []
 
 
 def files(project: Path) -> dict[str, bytes]:
