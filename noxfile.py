@@ -8,6 +8,7 @@
 #     "packaging>=24.2",
 #     "pip-requirements-parser>=32.0",
 #     "platformdirs>=4.3",
+#     "py-rattler>=0.28,<0.29",
 #     "pyyaml>=6.0.2",
 #     "rich>=13.9",
 #     "tomlkit>=0.13",

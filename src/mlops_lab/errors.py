@@ -38,8 +38,10 @@ class LabError(Exception):
 
 # Up to the last @ before the path: a password may hold an @ that nobody encoded.
 _USERINFO = re.compile(r'(?<=://)[^/\s"<>]*@')
+# A token of a conda channel is a part of its path: https://host/t/TOKEN/channel.
+_TOKEN = re.compile(r'(://[^/\s"<>]+/t/)[^/\s"<>]+')
 
 
 def redact(text: str) -> str:
-    """Replace `user:password@` and `token@` by `***@` in every address of a text."""
-    return _USERINFO.sub("***@", text)
+    """Replace `user:password@`, `token@` and `/t/token/` by `***` in every address of a text."""
+    return _TOKEN.sub(r"\1***", _USERINFO.sub("***@", text))

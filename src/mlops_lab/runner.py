@@ -58,9 +58,7 @@ class CommandFailed(LabError):
         returncode: Its exit code; negative for a signal.
         tail: Its last lines.
         log: The file that holds all of them.
-
-    Args:
-        said: All lines, for a hint where the last ones give none: Poetry ends with advice that hides the cause.
+        said: All of its lines, for a hint where the last ones give none: Poetry ends with advice that hides the cause.
     """
 
     def __init__(
@@ -73,6 +71,7 @@ class CommandFailed(LabError):
         self.returncode = returncode
         self.tail = list(tail)
         self.log = log
+        self.said = list(said)
 
 
 class Terminated(KeyboardInterrupt):
@@ -160,7 +159,7 @@ class Runner:
             raise CommandFailed(argv, code, [line for line in lines if line.strip()][-_TAIL:], self.log, lines)
         return "\n".join(lines)
 
-    def ask(self, argv: Sequence[str], cwd: Path) -> str:
+    def ask(self, argv: Sequence[str], cwd: Path, changes: Mapping[str, str | None] | None = None) -> str:
         """Run a question of ours and return its standard output alone, to the byte; warnings are not the answer.
 
         Raises:
@@ -170,7 +169,7 @@ class Runner:
             done = subprocess.run(
                 list(argv),
                 cwd=cwd,
-                env=changed(self.environ, QUIET),
+                env=changed(self.environ, QUIET, changes or {}),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",

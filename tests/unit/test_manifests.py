@@ -8,6 +8,7 @@ import pytest
 
 from mlops_lab.errors import WRONG, LabError
 from mlops_lab.manifests import conda_env, poetry_lock, pyproject, requirements, uv_lock
+from mlops_lab.manifests.marked import Item
 from mlops_lab.manifests.markers import holds, marker_environment
 
 if TYPE_CHECKING:
@@ -200,7 +201,17 @@ def test_markers_hold_or_not() -> None:
 def test_a_conda_environment(tmp_path: Path) -> None:
     text = "\ufeffname: lab\r\nchannels: [conda-forge]\r\ndependencies:\r\n- python-dateutil\r\n- python >=3.11, <3.14 # x\r\n- pip:\r\n  - a==1\r\n"  # noqa: E501
     path = file(tmp_path, "conda.yml", text)
-    assert conda_env.read(path) == conda_env.CondaEnv(path, "lab", None, ("conda-forge",), ">=3.11,<3.14", 5)
+    assert conda_env.read(path) == conda_env.CondaEnv(
+        path,
+        "lab",
+        None,
+        ("conda-forge",),
+        ">=3.11,<3.14",
+        5,
+        dependencies=(Item("python-dateutil", 4, 3), Item("python >=3.11, <3.14", 5, 3)),
+        pip=(Item("a==1", 7, 5),),
+        channel_items=(Item("conda-forge", 2, 12),),
+    )
 
 
 def test_a_conda_environment_with_nothing_in_it(tmp_path: Path) -> None:

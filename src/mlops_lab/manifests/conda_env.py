@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import yaml
 
 from mlops_lab.errors import LabError
-from mlops_lab.manifests.pyproject import at, conflict, read_text
+from mlops_lab.manifests.marked import Item, composed, item, kind, mapping, refuse, sequence, text, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["CondaEnv", "python_specifier", "read"]
+__all__ = ["CondaEnv", "is_python", "python_specifier", "read"]
 
-KINDS = {"map": "a mapping", "seq": "a list", "str": "text", "int": "a number", "float": "a number", "null": "nothing"}
+TOP = "write `name:`, `channels:` and `dependencies:`"
 
 PYTHON = re.compile(r"(?:[^\s\[=]+::)?python(?P<rest>$|[\s=<>!~\[].*)", re.IGNORECASE)
 BRACKET = re.compile(r"""version\s*=\s*(?:'(?P<one>[^']*)'|"(?P<two>[^"]*)"|(?P<bare>[^\s,\]]+))""")
@@ -39,6 +40,10 @@ class CondaEnv:
         channels: As written.
         python: The version part of the python dependency in conda's syntax, such as `3.11` or `>=3.11,<3.14`.
         python_line: The line of the python dependency, also when it asks for no version.
+        dependencies: What conda is asked for, with lines.
+        pip: What the nested `- pip:` list says, with lines.
+        variables: What activation sets, as conda writes it into `conda-meta/state`.
+        channel_items: The channels with lines.
     """
 
     path: Path
@@ -47,6 +52,10 @@ class CondaEnv:
     channels: tuple[str, ...]
     python: str | None
     python_line: int | None
+    dependencies: tuple[Item, ...] = ()
+    pip: tuple[Item, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    channel_items: tuple[Item, ...] = ()
 
 
 def read(path: Path) -> CondaEnv:
@@ -55,20 +64,60 @@ def read(path: Path) -> CondaEnv:
     Raises:
         LabError: It cannot be read, is not YAML, or something in it has the wrong type, with line and column.
     """
-    top = _mapping(path, _composed(path), "the file")
-    dependencies = _texts(path, "dependencies", top.get("dependencies"), nested=True)
+    top = mapping(path, composed(path), "the file", TOP)
+    dependencies, pip = _dependencies(path, top.get("dependencies"))
     python, line = _python(dependencies)
+    channels = texts(path, "channels", top.get("channels"))
     return CondaEnv(
         path=path,
-        name=_text(path, "name", top.get("name")),
-        prefix=_text(path, "prefix", top.get("prefix")),
-        channels=tuple(text for text, _ in _texts(path, "channels", top.get("channels"))),
+        name=text(path, "name", top.get("name")),
+        prefix=text(path, "prefix", top.get("prefix")),
+        channels=tuple(channel.text for channel in channels),
         python=python,
         python_line=line,
+        dependencies=tuple(dependencies),
+        pip=tuple(pip),
+        variables=_variables(path, top.get("variables")),
+        channel_items=tuple(channels),
     )
 
 
-def python_specifier(text: str) -> str:
+def _dependencies(path: Path, node: yaml.Node | None) -> tuple[list[Item], list[Item]]:
+    """What conda is asked for, and what pip is asked for in conda's nested `- pip: [...]`."""
+    conda: list[Item] = []
+    pip: list[Item] = []
+    for entry in sequence(path, "dependencies", node):
+        if not isinstance(entry, yaml.MappingNode):
+            conda.append(item(path, "dependencies", entry))
+            continue
+        for key, value in mapping(path, entry, "dependencies").items():
+            if key != "pip":
+                hint = 'conda knows only pip there; quote a text that holds a colon and a space: "…"'
+                refuse(path, entry, f'"{key}:" is no list that conda hands to another installer', hint)
+            pip += texts(path, key, value)
+    return conda, pip
+
+
+def _variables(path: Path, node: yaml.Node | None) -> dict[str, str]:
+    if kind(node) == "nothing":
+        return {}
+    found = {}
+    for name, value in mapping(path, node, "variables", "write `NAME: value`").items():
+        if not isinstance(value, yaml.ScalarNode):
+            refuse(path, value, f"{name} must be text, not {kind(value)}", "write `NAME: value`")
+        # https://github.com/conda/conda/blob/main/conda/base/constants.py (RESERVED_ENV_VARS)
+        if name == "PATH":
+            refuse(path, value, "PATH cannot be a variable of an environment", "conda sets it itself")
+        found[name] = str(value.value)
+    return found
+
+
+def is_python(dependency: str) -> bool:
+    """Whether a dependency asks for the interpreter."""
+    return PYTHON.fullmatch(dependency.strip()) is not None
+
+
+def python_specifier(version: str) -> str:
     """Conda's version syntax for python as a PEP 440 specifier; `""` allows every version.
 
     `3.11` and `=3.11` mean the whole series in conda, see
@@ -77,26 +126,30 @@ def python_specifier(text: str) -> str:
     Raises:
         LabError: PEP 440 has no such specifier, or it is not a version at all.
     """
-    if "|" in text:
-        raise LabError(f"python {text}: PEP 440 has no `or` between versions", 'write a range: "python >=3.11,<3.13"')
-    return ",".join(clause for part in "".join(text.split()).split(",") if (clause := _clause(part, text)))
+    if "|" in version:
+        raise LabError(
+            f"python {version}: PEP 440 has no `or` between versions", 'write a range: "python >=3.11,<3.13"'
+        )
+    return ",".join(clause for part in "".join(version.split()).split(",") if (clause := _clause(part, version)))
 
 
-def _clause(part: str, text: str) -> str:
+def _clause(part: str, whole: str) -> str:
     if part == "*":
         return ""
     if not (match := CLAUSE.fullmatch(part)):
-        raise LabError(f"python {text}: not a version of python", 'write it as "python >=3.11,<3.14" or "python =3.12"')
+        raise LabError(
+            f"python {whole}: not a version of python", 'write it as "python >=3.11,<3.14" or "python =3.12"'
+        )
     operator, version = match["operator"] or "=", match["version"] + (match["pre"] or "")
     if operator == "=":
         return f"=={version}" if match["pre"] else f"=={version}.*"
     return f"{operator}{version}.*" if match["glob"] and operator in {"==", "!="} else f"{operator}{version}"
 
 
-def _python(dependencies: list[tuple[str, int]]) -> tuple[str | None, int | None]:
-    for text, line in dependencies:
-        if match := PYTHON.fullmatch(text.strip()):
-            return _version(match["rest"].strip()), line
+def _python(dependencies: list[Item]) -> tuple[str | None, int | None]:
+    for dependency in dependencies:
+        if match := PYTHON.fullmatch(dependency.text.strip()):
+            return _version(match["rest"].strip()), dependency.line
     return None, None
 
 
@@ -110,79 +163,3 @@ def _version(rest: str) -> str | None:
         plain = plain[1:].strip()
     match = BUILD.match(plain)
     return "".join(match["version"].split()) if match else None
-
-
-# --- YAML with its marks -------------------------------------------------------------------------------------------
-
-
-def _composed(path: Path) -> yaml.Node | None:
-    text = read_text(path).removeprefix("\ufeff")
-    try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise (conflict(path, text) or _broken(path, text, error)) from error
-
-
-def _broken(path: Path, text: str, error: yaml.YAMLError) -> LabError:
-    hint = "correct the line: the file is not YAML"
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        reason = error.problem or error.context or "not YAML"
-        if "'\\t'" in reason:
-            hint = "indent with spaces: YAML allows no tabs there"
-        return at(path, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, reason, hint)
-    before = text[: getattr(error, "position", 0)]
-    reason = f"character {getattr(error, 'character', 0):#06x} is not allowed"
-    return at(path, before.count("\n") + 1, len(before) - before.rfind("\n"), reason, hint)
-
-
-def _refuse(path: Path, node: yaml.Node | None, reason: str, hint: str = "") -> NoReturn:
-    line, column = (node.start_mark.line + 1, node.start_mark.column + 1) if node else (1, 1)
-    raise at(path, line, column, reason, hint)
-
-
-def _kind(node: yaml.Node | None) -> str:
-    return KINDS.get(node.tag.rpartition(":")[2], node.tag.rpartition(":")[2]) if node else "nothing"
-
-
-def _mapping(path: Path, node: yaml.Node | None, what: str) -> dict[str, yaml.Node]:
-    if not isinstance(node, yaml.MappingNode):
-        hint = "write `name:`, `channels:` and `dependencies:`"
-        _refuse(path, node, f"{what} must hold a mapping, not {_kind(node)}", hint)
-    found: dict[str, yaml.Node] = {}
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        # PyYAML lets the last one win without a word; conda refuses the file.
-        if key.value in found:
-            _refuse(path, key, f'"{key.value}" stands twice, first in line {lines[key.value]}', "keep one of them")
-        found[str(key.value)] = value
-        lines[str(key.value)] = key.start_mark.line + 1
-    return found
-
-
-def _text(path: Path, what: str, node: yaml.Node | None) -> str | None:
-    if _kind(node) == "nothing":
-        return None
-    if not isinstance(node, yaml.ScalarNode) or _kind(node) != "text":
-        _refuse(path, node, f"{what} must be text, not {_kind(node)}", "put it in quotes")
-    return str(node.value)
-
-
-def _texts(path: Path, what: str, node: yaml.Node | None, *, nested: bool = False) -> list[tuple[str, int]]:
-    """The texts of a list with their lines; `nested` allows conda's `- pip: [...]`, which is checked and left out."""
-    if _kind(node) == "nothing":
-        return []
-    if not isinstance(node, yaml.SequenceNode):
-        _refuse(path, node, f"{what} must be a list, not {_kind(node)}", "start each line with a hyphen: `- `")
-    found = []
-    for item in node.value:
-        if nested and isinstance(item, yaml.MappingNode):
-            for key, value in _mapping(path, item, what).items():
-                _texts(path, key, value)
-        elif _kind(item) != "text":
-            _refuse(
-                path, item, f"{what} must be a list of texts, not {_kind(item)}", "write one text after each hyphen"
-            )
-        else:
-            found.append((str(item.value), item.start_mark.line + 1))
-    return found
