@@ -17,11 +17,21 @@ from mlops_lab.guide import HYBRIDS, Hybrid, hybrid_named, nearest
 from mlops_lab.manifests import pyproject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from mlops_lab.engines import Places
     from mlops_lab.project import Project
 
-__all__ = ["Request", "Standing", "choose_environment", "choose_groups", "choose_hybrid", "refuse_prefix", "standing"]
+__all__ = [
+    "Request",
+    "Standing",
+    "choose_environment",
+    "choose_groups",
+    "choose_hybrid",
+    "refuse_others",
+    "refuse_prefix",
+    "standing",
+]
 
 
 _SKELETON = frozenset({"bin", "include", "lib", "lib64", "Include", "Lib", "Scripts", ".gitignore"})
@@ -39,6 +49,7 @@ class Request:
         groups: Dependency groups: main and exactly these.
         force: Whether to rebuild an environment that looks finished.
         offline: Whether nothing may be fetched.
+        conda: The program that shall act as conda.
     """
 
     hybrid: str | None = None
@@ -47,6 +58,7 @@ class Request:
     groups: tuple[str, ...] = ()
     force: bool = False
     offline: bool = False
+    conda: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,13 @@ class Standing:
 
 
 def standing(project: Project, hybrid: Hybrid) -> Standing:
-    """Whether a hybrid can run on this machine and for this project, judged without starting anything."""
-    if hybrid.backend == "conda":
-        return Standing(hybrid, "no conda makes environments for mlops-lab yet", "take venv+poetry or venv+uv")
+    """Whether a hybrid can run for this project, judged from its files."""
+    if hybrid.backend == "conda" and project.conda_yml is None:
+        return Standing(
+            hybrid,
+            "there is no conda.yml",
+            "write one with `name:`, `channels:` and `dependencies:`, python among them, or take venv+poetry",
+        )
     if hybrid.manager == "uv" and "project" not in project.data:
         return Standing(
             hybrid,
@@ -103,12 +119,16 @@ def _workspace(project: Project) -> Path | None:
     return None
 
 
-def choose_hybrid(project: Project, asked: str | None, *, to_run: bool = True) -> tuple[Hybrid, str]:
+def choose_hybrid(
+    project: Project, asked: str | None, conda: Callable[[], tuple[str, str]], *, to_run: bool = True
+) -> tuple[Hybrid, str]:
     """The hybrid, and why that one.
 
     Args:
         project: The project.
         asked: The name that the user gave; None for none.
+        conda: Tells whether a conda can work here, by why and by why not: one of the two is empty. Asked only where
+            nothing else decides, since the answer may have to come from a network.
         to_run: Whether its steps shall run; to show them, it need not be able to.
 
     Raises:
@@ -121,9 +141,12 @@ def choose_hybrid(project: Project, asked: str | None, *, to_run: bool = True) -
     ):
         if name is not None and not _forgotten(project, name, asked):
             return _able(project, hybrid_named(name)) if to_run else hybrid_named(name), reason
-    usual = hybrid_named("venv+poetry")
-    able = [hybrid for hybrid in (usual, *HYBRIDS) if not standing(project, hybrid).why_not]
-    return able[0], "no engine runs conda yet" if able[0] == usual else standing(project, usual).why_not
+    usual, without = hybrid_named("conda+poetry"), hybrid_named("venv+poetry")
+    if why_not := standing(project, usual).why_not:
+        able = [hybrid for hybrid in (without, *HYBRIDS) if not standing(project, hybrid).why_not]
+        return able[0], why_not if able[0] == without else standing(project, without).why_not
+    why, why_not = conda()
+    return (usual, why) if why else (without, why_not)
 
 
 def _forgotten(project: Project, name: str, asked: str | None) -> bool:
@@ -156,20 +179,84 @@ def choose_groups(project: Project, asked: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked)) or project.groups
 
 
-def choose_environment(project: Project, hybrid: Hybrid, asked: str | None) -> Environment:
-    """The environment to work on: the prefix that was asked for, now or last time, else the project's own `.venv`.
+def choose_environment(
+    project: Project, hybrid: Hybrid, asked: str | None, places: Places | None = None
+) -> Environment:
+    """The environment to work on: the prefix that was asked for, now or last time, else the project's own.
+
+    That is `.venv`, and for conda the one that conda.yml names.
+
+    Args:
+        project: The project.
+        hybrid: The hybrid.
+        asked: The prefix that the user gave; None for none.
+        places: Where conda keeps environments.
 
     Raises:
-        LabError: The prefix is no path, or one that cannot be looked at (code 2).
+        LabError: The prefix is no path, or one that cannot be looked at, or conda.yml names no environment that can be
+            the project's (code 2).
     """
     if asked is not None and not (asked.strip() and asked.isprintable()):
         raise LabError(f"--prefix {asked!r} names no folder", "write its path, for example --prefix .venv")
     text = asked if asked is not None else project.remembered("prefix")
     # Not `Path.expanduser`, which raises for a user who does not exist.
-    prefix = Path(os.path.expanduser(text)) if text else project.root / ".venv"  # noqa: PTH111
-    conda = hybrid.backend == "conda"
-    name = project.conda_env.name if conda and project.conda_env else None
-    return Environment(_real(prefix.absolute()), conda=conda, name=name or project.name)
+    prefix = Path(os.path.expanduser(text)) if text else None  # noqa: PTH111
+    if hybrid.backend != "conda":
+        return Environment(_real((prefix or project.root / ".venv").absolute()), name=project.name)
+    name = _conda_name(project)
+    envs_dirs = places.envs_dirs if places else ()
+    if prefix is None:
+        found = Environment(_real(_named(name, envs_dirs, project).absolute()), conda=True, name=name, by_name=True)
+    else:
+        real = _real(prefix.absolute())
+        own = real == _found(name, envs_dirs)
+        found = Environment(real, conda=True, name=name if own else real.name, by_name=own)
+    if places and places.root and found.prefix == Path(places.root).resolve():
+        raise _base(str(found.prefix), "choose another one with --prefix")
+    return found
+
+
+def _conda_name(project: Project) -> str:
+    env = project.conda_env
+    name = (env.name if env else None) or project.name
+    file = env.path.name if env else "conda.yml"
+    if name in {"base", "root"}:
+        raise _base(f"{file}: {name!r}", f"write a name of the project's own, such as `name: {project.name}`")
+    # https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
+    if any(character in name for character in " /:#") or not name.isprintable() or name.startswith("."):
+        raise LabError(
+            f"{file}: {name!r} is no name for an environment",
+            "write it without spaces, slashes, colons and #, and without a period in front",
+        )
+    return name
+
+
+def _base(what: str, hint: str) -> LabError:
+    return LabError(
+        f"{what} is conda's own environment (base), which conda itself runs in: a project's packages would break it, "
+        "and `--prune` would remove conda",
+        hint,
+    )
+
+
+def _found(name: str, envs_dirs: Sequence[str]) -> Path | None:
+    """The environment that conda finds by its name."""
+    places = (Path(folder) / name for folder in envs_dirs)
+    return next((place.resolve() for place in places if (place / "conda-meta" / "history").is_file()), None)
+
+
+def _named(name: str, envs_dirs: Sequence[str], project: Project) -> Path:
+    """Where conda finds the environment of a name, or would make it."""
+    if there_already := _found(name, envs_dirs):
+        return there_already
+    for folder in map(Path, envs_dirs):
+        there = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
+        if os.access(there, os.W_OK):
+            return folder / name
+    raise LabError(
+        f"none of conda's folders for environments can be written: {', '.join(envs_dirs) or '(there is none)'}",
+        f"name another one in CONDA_ENVS_DIRS or .condarc, or choose one with --prefix {project.root / '.conda'}",
+    )
 
 
 def _real(prefix: Path) -> Path:
@@ -196,6 +283,8 @@ def refuse_prefix(project: Project, environment: Environment, *, force: bool) ->
         raise LabError(f"{prefix} is a file, not a folder for an environment", "choose another one with --prefix")
     if project.root.is_relative_to(prefix):
         raise LabError(f"{prefix} holds the project itself", "choose a folder of its own with --prefix")
+    if (prefix / "condabin").exists():
+        raise _base(str(prefix), "choose another one with --prefix")
     _refuse_foreign(project, prefix, force=force)
     folder = next(folder for folder in (prefix, *prefix.parents) if folder.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
@@ -206,17 +295,37 @@ def _refuse_foreign(project: Project, prefix: Path, *, force: bool) -> None:
     if not prefix.is_dir() or not any(prefix.iterdir()):
         return
     stamp = read_stamp(prefix)
+    if stamp is None and project.remembered("making") == str(prefix) and _looks_like_environment(prefix):
+        return  # conda makes the whole prefix: only the project could say whose it would be
     if stamp is not None and _looks_like_environment(prefix):
         if not _claimed(project, prefix, stamp.project, force=force):
-            raise LabError(f"{prefix} belongs to the project {stamp.project}", "choose another one with --prefix")
+            raise _belongs_to(prefix, stamp.project)
         return
-    if not (prefix / "pyvenv.cfg").exists():
+    if not {"pyvenv.cfg", "conda-meta"} & {path.name for path in prefix.iterdir()}:
         raise LabError(f"{prefix} is a folder with other files in it", "choose an empty or new one with --prefix")
     if not force:
         raise LabError(
             f"{prefix} is an environment that mlops-lab did not make",
             "rebuild it with --force, or choose another one with --prefix",
         )
+
+
+def refuse_others(project: Project, prefix: Path) -> None:
+    """Refuse to answer with the environment of another project that happens to have the same name.
+
+    Raises:
+        LabError: The stamp names another project (code 2).
+    """
+    stamp = read_stamp(prefix)
+    if stamp is not None and not _claimed(project, prefix, stamp.project, force=False):
+        raise _belongs_to(prefix, stamp.project)
+
+
+def _belongs_to(prefix: Path, owner: str) -> LabError:
+    hint = "choose another one with --prefix"
+    if not (Path(owner) / "pyproject.toml").exists():
+        hint = "that folder is gone: rebuild the environment for this project with `invoke setup --force`"
+    return LabError(f"{prefix} belongs to the project {owner}", hint)
 
 
 def _claimed(project: Project, prefix: Path, owner: str, *, force: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The health of a venv, as conda's own doctor examines a conda environment: `mlops-lab doctor --prefix ENV`.
+"""The health of an environment, but for what conda's own doctor examines: `mlops-lab doctor --prefix ENV`.
 
 Standard library only, so that it starts at once.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_lab import conda_meta
 from mlops_lab.environment import Environment, altered_files, config, distributions, missing_files, normalise
 from mlops_lab.errors import FOUND, LabError
 
@@ -42,7 +43,8 @@ _REBUILD = "invoke setup --force"
 def _interpreter(environment: Environment, _environ: Mapping[str, str]) -> Iterator[Finding]:
     said = config(environment.prefix)
     if not said:
-        yield Finding(f"{environment.prefix} has no readable pyvenv.cfg", _REBUILD)
+        what = "record of a python" if environment.conda else "pyvenv.cfg"
+        yield Finding(f"{environment.prefix} has no readable {what}", _REBUILD)
         return
     if not os.access(environment.python, os.X_OK):
         yield Finding(f"{environment.python} is missing or cannot be started", _REBUILD)
@@ -50,8 +52,14 @@ def _interpreter(environment: Environment, _environ: Mapping[str, str]) -> Itera
         yield Finding(f"the Python that it was made from is gone: {home}", _REBUILD)
 
 
+def _not_condas(environment: Environment) -> Iterator[Path]:
+    """The distributions that conda's doctor does not know."""
+    condas = conda_meta.folders(environment.prefix) if environment.conda else set()
+    yield from (folder for folder in distributions(environment) if folder not in condas)
+
+
 def _records(environment: Environment, _environ: Mapping[str, str]) -> Iterator[Finding]:
-    for folder in distributions(environment):
+    for folder in _not_condas(environment):
         if folder.suffix != ".dist-info":
             continue
         for name in ("METADATA", "RECORD"):
@@ -63,7 +71,7 @@ def _records(environment: Environment, _environ: Mapping[str, str]) -> Iterator[
 
 
 def _contents(environment: Environment, _environ: Mapping[str, str]) -> Iterator[Finding]:
-    for folder in distributions(environment):
+    for folder in _not_condas(environment):
         if altered := altered_files(folder):
             more = f" and {len(altered) - 1} more" if len(altered) > 1 else ""
             yield Finding(f"{folder.stem}: {altered[0].path}{more} altered", _REBUILD)
@@ -109,11 +117,12 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="mlops-lab doctor", description="Examine the health of an environment.")
     parser.add_argument("--prefix", type=Path, required=True, help="the environment's folder")
     prefix = parser.parse_args(argv).prefix
-    if not (prefix / "pyvenv.cfg").exists():
+    conda = (prefix / conda_meta.FOLDER).is_dir()
+    if not conda and not (prefix / "pyvenv.cfg").exists():
         raise LabError(f"{prefix} is not an environment", "make it with `invoke setup`")
     found = 0
     with contextlib.suppress(BrokenPipeError):
-        for title, findings in examine(Environment(prefix.absolute()), os.environ):
+        for title, findings in examine(Environment(prefix.absolute(), conda=conda), os.environ):
             sys.stdout.write(f"{'✗' if findings else '✓'} {title}\n")
             for finding in findings:
                 sys.stdout.write(f"    {finding.what}: {finding.remedy}\n")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlops_lab import conda_meta
 from mlops_lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -73,11 +74,13 @@ class Environment:
         prefix: Its absolute path.
         conda: Whether conda owns it.
         name: What people call it.
+        by_name: Whether conda finds it by that name.
     """
 
     prefix: Path
     conda: bool = False
     name: str = ""
+    by_name: bool = False
 
     @property
     def scripts(self) -> Path:
@@ -104,7 +107,7 @@ class Environment:
     @property
     def exists(self) -> bool:
         """Whether there is an environment: a folder with an interpreter and its records."""
-        marker = self.prefix / ("conda-meta" if self.conda else "pyvenv.cfg")
+        marker = self.prefix / (conda_meta.FOLDER if self.conda else "pyvenv.cfg")
         return marker.exists() and self.python.exists()
 
     def holds(self, path: Path) -> bool:
@@ -121,16 +124,18 @@ def activation(environment: Environment, environ: Mapping[str, str]) -> dict[str
     """
     prefix = str(environment.prefix)
     folders = [str(environment.scripts)]
+    own = conda_meta.variables(environment.prefix) if environment.conda else {}
     if environment.conda and WINDOWS:
         folders = [prefix, str(environment.prefix / "Library" / "bin"), *folders]
     # An environment that was active before stays behind ours on PATH: mlops-lab itself may live in it.
     path = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if part not in folders]
     return {
+        **own,
         "PATH": os.pathsep.join([*folders, *path]),
         "VIRTUAL_ENV": None if environment.conda else prefix,
         "VIRTUAL_ENV_PROMPT": None if environment.conda else environment.name or environment.prefix.name,
         "CONDA_PREFIX": prefix if environment.conda else None,
-        "CONDA_DEFAULT_ENV": (environment.name or prefix) if environment.conda else None,
+        "CONDA_DEFAULT_ENV": (environment.name if environment.by_name else prefix) if environment.conda else None,
         "PYTHONHOME": None,
     }
 
@@ -160,11 +165,15 @@ def distributions(environment: Environment) -> list[Path]:
 
 
 def config(prefix: Path) -> dict[str, str]:
-    """What a venv's pyvenv.cfg says (https://docs.python.org/3/library/venv.html); empty for any other prefix."""
+    """What an environment says of its Python: a venv's pyvenv.cfg, or conda's record; empty for any other prefix.
+
+    Source: https://docs.python.org/3/library/venv.html
+    """
     try:
         lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        return {}
+        version = conda_meta.python_version(prefix)
+        return {"version": version, "home": str(Environment(prefix, conda=True).python.parent)} if version else {}
     pairs = (line.partition("=") for line in lines)
     return {key.strip(): value.strip() for key, equals, value in pairs if equals}
 
@@ -223,6 +232,7 @@ def look(environment: Environment) -> dict[str, Any]:
     return {
         "interpreter": identity(environment.python),
         "packages": {folder.name: _digest(folder) for folder in distributions(environment)},
+        "conda": conda_meta.digests(environment.prefix) if environment.conda else {},
     }
 
 

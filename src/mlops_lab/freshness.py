@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_lab.environment import config, look, read_stamp
+from mlops_lab import conda_meta
+from mlops_lab.environment import config, distributions, look, read_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mlops_lab.project import Project
     from mlops_lab.steps import Steps
 
-__all__ = ["Reasons", "damaged", "digests", "fingerprint", "reasons"]
+__all__ = ["Reasons", "conda_yml_changed", "damaged", "digests", "fingerprint", "reasons"]
 
 Reasons = tuple[str, ...]
 
@@ -61,23 +62,50 @@ def reasons(steps: Steps, asked_python: str | None) -> tuple[Reasons, Reasons]:
         return ("there is no environment yet",), ()
     if stamp.fingerprint is None:
         return ("the last setup of this environment was not finished",), ()
-    if stamp.fingerprint.get("format") != FORMAT or not stamp.fingerprint.keys() >= _PARTS:
-        return ("the environment was finished by another version of mlops-lab",), ()
-    if stamp.hybrid != steps.hybrid.name:
-        return (f"the environment was made with {stamp.hybrid}",), ()
-    if Path(stamp.project) != steps.project.root:
-        return (f"the project has moved here from {stamp.project}",), ()
+    if other := _made_otherwise(steps, stamp, stamp.fingerprint):
+        return (other,), ()
     now = look(environment)
     changed = _changed(steps, stamp.fingerprint)
-    rebuild = [*_interpreter(stamp.fingerprint, now, asked_python), *_damaged(stamp.fingerprint, now)]
+    condas = {folder.name for folder in conda_meta.folders(environment.prefix)} if environment.conda else set()
+    rebuild = [*_interpreter(stamp.fingerprint, now, asked_python), *_damaged(stamp.fingerprint, now, condas)]
     if changed and asked_python is None:
         rebuild += _outgrown(steps, stamp.fingerprint)
-    return tuple(rebuild), (*_renewed(steps, stamp, changed), *_arrivals(stamp.fingerprint, now))
+    renew = [*_renewed(steps, stamp, changed), *_arrivals(stamp.fingerprint, now)]
+    (renew if steps.engine is not None and steps.engine.kind.repairs else rebuild).extend(
+        _conda_damaged(stamp.fingerprint, now)
+    )
+    return tuple(rebuild), (*renew, *_conda_changed(stamp.fingerprint, now))
+
+
+def _made_otherwise(steps: Steps, stamp: Stamp, then: Mapping[str, Any]) -> str:
+    """Why nothing that is there can be kept; empty where it can."""
+    engine = steps.engine.name if steps.engine else ""
+    if then.get("format") != FORMAT or not then.keys() >= _PARTS:
+        return "the environment was finished by another version of mlops-lab"
+    if stamp.hybrid != steps.hybrid.name:
+        return f"the environment was made with {stamp.hybrid}"
+    if stamp.engine != engine:
+        return f"the environment was made by {stamp.engine or 'another program'}, not by {engine}"
+    if Path(stamp.project) != steps.project.root:
+        return f"the project has moved here from {stamp.project}"
+    return ""
 
 
 def _changed(steps: Steps, then: Mapping[str, Any]) -> list[str]:
     files = digests(steps.project)
     return sorted(name for name in {*files, *then["files"]} if files.get(name) != then["files"].get(name))
+
+
+def conda_yml_changed(steps: Steps, files: Mapping[str, str]) -> bool:
+    """Whether conda.yml says something else than when the environment was made from it.
+
+    Args:
+        steps: The steps.
+        files: The digests of the manifests and locks as they are now.
+    """
+    stamp, path = read_stamp(steps.environment.prefix), steps.project.conda_yml
+    then = (stamp.fingerprint or {}).get("files", {}) if stamp else {}
+    return path is None or then.get(path.name) != files.get(path.name)
 
 
 def _outgrown(steps: Steps, then: Mapping[str, Any]) -> list[str]:
@@ -111,10 +139,15 @@ def _interpreter(then: Mapping[str, Any], now: Mapping[str, Any], asked: str | N
 
 
 def damaged(environment: Environment) -> list[Path]:
-    """The records of the distributions whose files are not as the last setup left them."""
+    """The records of the distributions whose files may not be as the last setup left them.
+
+    Of a setup that was not finished nothing is known: the doctor may have found what came altered from a cache.
+    """
     stamp, site = read_stamp(environment.prefix), environment.site_packages
-    if site is None or stamp is None or not stamp.fingerprint:
+    if site is None or stamp is None:
         return []
+    if not stamp.fingerprint:
+        return distributions(environment)
     return [site / name for name in _touched(stamp.fingerprint, look(environment))]
 
 
@@ -123,9 +156,20 @@ def _touched(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [name for name in before if name in after and before[name] != after[name]]
 
 
-def _damaged(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    wrong = _touched(then, now)
+def _damaged(then: Mapping[str, Any], now: Mapping[str, Any], condas: set[str]) -> list[str]:
+    wrong = [name for name in _touched(then, now) if name not in condas]
     return [f"files of {', '.join(_short(name) for name in wrong)} have changed or are missing"] if wrong else []
+
+
+def _conda_damaged(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    before, after = then.get("conda", {}), now["conda"]
+    wrong = [name for name in before if name in after and before[name] != after[name]]
+    return [f"files of conda's {', '.join(wrong)} have changed or are missing"] if wrong else []
+
+
+def _conda_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    moved = sorted(then.get("conda", {}).keys() ^ now["conda"].keys())
+    return [f"conda's packages changed behind conda.yml's back: {', '.join(moved)}"] if moved else []
 
 
 def _arrivals(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,8 @@
 """The guide as a table: every step once, with each tool's spelling side by side, one row per command.
 
 A row is answered by one tool, never by the pair: `spelling` looks up the hybrid itself (a real exception, with its
-reason), then the backend, then the manager. Tasks, sessions, documentation and `invoke guide` are rendered from here.
+reason), then the engine that acts as conda, then the backend, then the manager. Tasks, sessions, documentation and
+`invoke guide` are rendered from here.
 A new hybrid is a word, a new step is a row. This module imports the standard library only.
 """
 
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "EMBEDDED",
+    "ENGINES",
+    "ENGINE_KINDS",
     "EXTRAS",
     "HYBRIDS",
+    "LISTED",
     "ROWS",
     "SUMMARY",
+    "EngineKind",
     "Hybrid",
     "Row",
     "Spelling",
@@ -56,6 +62,42 @@ class Hybrid:
 BACKENDS = ("conda", "venv", "pip")
 MANAGERS = ("poetry", "uv")
 HYBRIDS = tuple(Hybrid(backend, manager) for backend in BACKENDS for manager in MANAGERS)
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """What has to be known of a program that acts as conda, beside a column where its own words differ.
+
+    Attributes:
+        program: Its name on PATH; empty for the embedded one, which is always there.
+        command: What a user types for it.
+        repairs: Its `env update` puts deleted and altered files back.
+        swaps: It replaces an environment only when the new one is finished.
+        nodefaults: It knows that channel; others take it for one that they have to find.
+    """
+
+    program: str
+    command: str
+    repairs: bool = False
+    swaps: bool = False
+    nodefaults: bool = False
+
+
+ENGINE_KINDS: Mapping[str, EngineKind] = MappingProxyType(
+    {
+        "conda": EngineKind("conda", "conda"),
+        "mamba": EngineKind("mamba", "mamba"),
+        "micromamba": EngineKind("micromamba", "micromamba"),
+        EMBEDDED: EngineKind("", "mlops-lab-conda", repairs=True, swaps=True, nodefaults=True),
+    }
+)
+ENGINES = tuple(ENGINE_KINDS)
+"""The programs that can act as conda; the first one that a machine has is taken."""
+
+
+LISTED = "listed"
+"""The tool lists every environment that it knows, ours among them, with its prefix at the end of a line."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +107,21 @@ class Spelling:
     Attributes:
         command: The command with `{placeholders}`; it is split before they are filled, so a value stays one argument.
         variants: The command where a circumstance asks for another one: `existing` (the environment is there already),
-            `named` (packages were named).
+            `rebuild` (it is to be replaced), `rehearsal` (whether it could be), `named` (packages were named).
         reason: Why a hybrid has a spelling of its own.
-        names_environment: A pattern whose only group is the environment the tool says it would work on.
+        names_environment: A pattern whose only group is the environment the tool says it would work on; `LISTED` where
+            it is to be one of several that the tool lists.
+        not_installed: A pattern for a line that is no failure where a package of conda's own (the first group) lacks
+            one that conda has never installed under that name (the second).
+        without: Variables that lead the tool astray, and why they do stands beside them.
     """
 
     command: str
     variants: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
     names_environment: str = ""
+    not_installed: str = ""
+    without: tuple[str, ...] = ()
 
     def text(self, variant: str = "") -> str:
         """The command for a circumstance; the usual one where the tool has none of its own for it."""
@@ -121,10 +169,25 @@ ROWS: tuple[Row, ...] = (
         "An environment of its own keeps the project's packages apart from every other project's.",
         {
             "conda": Spelling(
-                "conda env create -n {name} -f {conda_yml}",
+                "conda env create {where} -f {conda_yml}",
                 # `env create` on an existing name deletes that environment without asking.
-                {"existing": "conda env update -n {name} -f {conda_yml} --prune"},
+                {
+                    "existing": "conda env update {where} -f {conda_yml} --prune",
+                    "rebuild": "conda env create --yes {where} -f {conda_yml}",
+                    "rehearsal": "conda env create --dry-run -p {prefix}.rehearsal -f {conda_yml}",
+                },
             ),
+            # These two ask before they change anything, and nobody is there to answer.
+            **{
+                engine: Spelling(
+                    "conda env create --yes {where} -f {conda_yml}",
+                    {
+                        "existing": "conda env update --yes {where} -f {conda_yml} --prune",
+                        "rehearsal": "conda env create --yes --dry-run -p {prefix}.rehearsal -f {conda_yml}",
+                    },
+                )
+                for engine in ("mamba", "micromamba")
+            },
             **_same("python -m venv {prefix}", "venv", "pip"),
         },
         makes_environment=True,
@@ -134,7 +197,12 @@ ROWS: tuple[Row, ...] = (
         "activate",
         "Activate it",
         "From here on `python` and the packages' commands are the environment's.",
-        {"conda": Spelling("conda activate {name}"), **_same("source {prefix}/bin/activate", "venv", "pip")},
+        {
+            "conda": Spelling("conda activate {name}"),
+            # A program cannot change the shell that starts it; this one prints what the shell has to do.
+            EMBEDDED: Spelling("mlops-lab activate"),
+            **_same("source {prefix}/bin/activate", "venv", "pip"),
+        },
         needs_environment=True,
         in_shell=True,
     ),
@@ -144,7 +212,7 @@ ROWS: tuple[Row, ...] = (
         "Verify that it is there",
         "A command that reports success is not yet an environment that works.",
         {
-            "conda": Spelling("conda env list"),
+            "conda": Spelling("conda env list", names_environment=LISTED),
             **_same("python -m pip --version", "venv", "pip"),
         },
         needs_environment=True,
@@ -192,9 +260,20 @@ ROWS: tuple[Row, ...] = (
         "Examine the environment's health",
         "Missing and altered files break an import long after the installation.",
         {
-            "conda": Spelling("conda doctor -n {name}"),
+            # With REQUESTS_CA_BUNDLE it reaches for the network; its checks need none.
+            "conda": Spelling("conda doctor {where}", without=("REQUESTS_CA_BUNDLE",)),
+            # These two have no doctor; conda's own records are the same for all of them.
+            **_same("mlops-lab-conda doctor -p {prefix}", "mamba", "micromamba"),
             **_same("mlops-lab doctor --prefix {prefix}", "venv", "pip"),
         },
+        needs_environment=True,
+    ),
+    Row(
+        7,
+        "records",
+        "Examine what the manager installed",
+        "The doctor of conda knows the packages of conda, and none of those that Poetry or uv put beside them.",
+        {"conda": Spelling("mlops-lab doctor --prefix {prefix}")},
         needs_environment=True,
     ),
     Row(
@@ -202,7 +281,13 @@ ROWS: tuple[Row, ...] = (
         "compat",
         "Check that the installed packages fit together",
         "Two installers in one environment do not know of each other's requirements.",
-        _same("python -m pip check", *BACKENDS),
+        {
+            # conda gives some packages other names than the index does, and has checked what its own need.
+            "conda": Spelling(
+                "python -m pip check", not_installed=r"(\S+) \S+ requires (\S+), which is not installed\."
+            ),
+            **_same("python -m pip check", "venv", "pip"),
+        },
         needs_environment=True,
     ),
     Row(
@@ -275,7 +360,7 @@ ROWS: tuple[Row, ...] = (
             "poetry": Spelling("poetry update --lock {packages}"),
             "uv": Spelling("uv lock --upgrade", {"named": "uv lock --upgrade-package={packages}"}),
         },
-        alternatives={"conda": "conda env update -n {name} -f {conda_yml} --prune"},
+        alternatives={"conda": "conda env update {where} -f {conda_yml} --prune"},
         by_leader=True,
     ),
     Row(
@@ -313,6 +398,27 @@ EXTRAS: tuple[Row, ...] = (
     ),
     Row(
         0,
+        "restore",
+        "Put conda's own packages back",
+        "What replaced them has left the lock, and a conda takes its records' word for what is there.",
+        {
+            "conda": Spelling(
+                "conda install --yes --force-reinstall --no-deps {where} --override-channels "
+                "--channel={channels} {packages}"
+            ),
+        },
+        needs_environment=True,
+    ),
+    Row(
+        0,
+        "discard",
+        "Remove the environment",
+        "What conda made it also lists: deleting the folder alone leaves its name behind.",
+        {"conda": Spelling("conda env remove --yes {where}")},
+        needs_environment=True,
+    ),
+    Row(
+        0,
         "kernel",
         "Register a Jupyter kernel",
         "The guide can be followed in a notebook, on the environment that it made.",
@@ -340,6 +446,7 @@ SETUP: tuple[str, ...] = (
     "install-project",
     "prune",
     "doctor",
+    "records",
     "compat",
 )
 """The rows that `setup` runs, in this order; a row that no tool of the hybrid answers is passed over.
@@ -387,6 +494,8 @@ _LABELS: Mapping[str, str] = MappingProxyType(
         "prefix": "ENV",
         "python": "ENV",
         "name": "NAME",
+        "where": "-n NAME",
+        "channels": "CHANNEL",
         "conda_yml": "conda.yml",
         "requirements": "requirements.txt",
         "packages": "PACKAGE…",
@@ -431,9 +540,19 @@ def row_named(name: str) -> Row:
     return rows[name]
 
 
-def spelling(row: Row, hybrid: Hybrid, leader: str) -> Spelling | None:
-    """The command that answers a row: the hybrid's own, its backend's or its manager's; None when no tool does."""
-    keys = (leader,) if row.by_leader else (hybrid.name, hybrid.backend, hybrid.manager)
+def spelling(row: Row, hybrid: Hybrid, leader: str, engine: str = "") -> Spelling | None:
+    """The command that answers a row: the hybrid's own, its engine's, its backend's or its manager's.
+
+    Args:
+        row: The row.
+        hybrid: The hybrid.
+        leader: The manager that resolves.
+        engine: The program that acts as conda; empty where the backend is another one.
+
+    Returns:
+        The spelling; None when no tool answers the row.
+    """
+    keys = (leader,) if row.by_leader else (hybrid.name, engine, hybrid.backend, hybrid.manager)
     return next((row.spellings[key] for key in keys if key in row.spellings), None)
 
 

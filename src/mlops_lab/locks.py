@@ -30,6 +30,7 @@ __all__ = [
     "pins_of",
     "read_all",
     "supported",
+    "wanted",
     "write_requirements",
 ]
 
@@ -107,6 +108,18 @@ def _versions(project: Project, manager: str, groups: Sequence[str]) -> dict[str
         where: _VERSIONS_FOR[manager](data, environment, groups)
         for where, environment in _environments(project).items()
     }
+
+
+def wanted(project: Project, manager: str, python: str, groups: Sequence[str]) -> dict[str, str]:
+    """What a manager installs on this machine: name → version.
+
+    Args:
+        project: The project.
+        manager: The manager, for its lock.
+        python: The full version of the environment's Python.
+        groups: The dependency groups beside main.
+    """
+    return _VERSIONS_FOR[manager](_LOAD[manager](project.lock(manager)), marker_environment(python), groups)
 
 
 def differences(project: Project) -> list[Difference]:

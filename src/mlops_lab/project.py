@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab.errors import LabError
-from mlops_lab.guide import HYBRIDS, MANAGERS, nearest
+from mlops_lab.guide import ENGINES, HYBRIDS, MANAGERS, nearest
 from mlops_lab.manifests import pyproject
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ class Settings:
         leader: The manager that resolves.
         groups: The dependency groups to install by default; None stands for every non-optional one.
         tools: Tool → the versions of it that will do.
+        conda: The program that shall act as conda.
     """
 
     hybrid: str | None = None
     leader: str | None = None
     groups: tuple[str, ...] | None = None
     tools: Mapping[str, str] = field(default_factory=lambda: dict(PINS))
+    conda: str | None = None
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,10 @@ def _settings(data: Mapping[str, Any]) -> Settings:
     groups = table.get("groups")
     if groups is not None and not (isinstance(groups, list) and all(isinstance(group, str) for group in groups)):
         raise LabError("pyproject.toml: tool.mlops-lab.groups is not a list of names", 'write groups = ["dev"]')
-    return Settings(hybrid, leader, None if groups is None else _known_groups(data, groups), _tools(table))
+    conda = _text(table, "conda")
+    if conda is not None and conda not in ENGINES:
+        raise LabError(f"pyproject.toml: there is no conda engine {conda!r}", nearest(conda, ENGINES))
+    return Settings(hybrid, leader, None if groups is None else _known_groups(data, groups), _tools(table), conda)
 
 
 def _text(table: Mapping[str, Any], key: str) -> str | None:

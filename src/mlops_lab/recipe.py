@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlops_lab import freshness, project, scripts
+from mlops_lab import conda_meta, freshness, project, scripts
 from mlops_lab.choices import refuse_prefix
 from mlops_lab.environment import (
     SEEDS,
@@ -25,7 +25,7 @@ from mlops_lab.environment import (
     read_stamp,
     write_stamp,
 )
-from mlops_lab.errors import LabError
+from mlops_lab.errors import FOUND, LabError
 from mlops_lab.guide import SETUP, nearest
 from mlops_lab.manifests import pyproject
 from mlops_lab.manifests.pyproject import is_package
@@ -34,8 +34,10 @@ from mlops_lab.project import LOCKS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from mlops_lab.choices import Request
+    from mlops_lab.engines import Engine
     from mlops_lab.steps import Steps
 
 __all__ = ["Outcome", "change", "clean", "create", "export", "install", "lock", "setup"]
@@ -57,6 +59,8 @@ class Outcome:
         packages: Normalised name → version of what is installed.
         because: Why something had to be done; empty where nothing had to be.
         seconds: How long it took.
+        engine: The program that acts as conda; empty for another backend.
+        replaced: The packages of conda's that the lock put another version in the place of.
     """
 
     hybrid: str
@@ -67,6 +71,8 @@ class Outcome:
     packages: Mapping[str, str]
     because: Sequence[str]
     seconds: float
+    engine: str = ""
+    replaced: Sequence[str] = ()
 
 
 def setup(steps: Steps, request: Request) -> Outcome:
@@ -85,27 +91,50 @@ def setup(steps: Steps, request: Request) -> Outcome:
     if because:
         sound = _refuse_wrong_files(steps)
         refuse_prefix(steps.project, steps.environment, force=request.force)
-        _choose_interpreter(steps, request)
+        _refuse_unasked_engine(steps, request)
+        _choose_interpreter(steps, request, rebuild=bool(rebuild))
         with _changing(steps):
             steps.project.remember(sound=sound)
             because = _set_up(steps, request)
     _remember(steps, request)
+    packages = inventory(steps.environment)
     return Outcome(
         hybrid=steps.hybrid.name,
         reason=steps.reason,
         prefix=str(steps.environment.prefix),
         python=config(steps.environment.prefix).get("version", ""),
         groups=steps.groups,
-        packages=inventory(steps.environment),
+        packages=packages,
         because=because,
         seconds=time.monotonic() - started,
+        engine=steps.engine.name if steps.engine else "",
+        replaced=_replaced(steps, packages),
     )
+
+
+def _replaced(steps: Steps, packages: Mapping[str, str]) -> list[str]:
+    if steps.engine is None:
+        return []
+    return [str(found) for found in conda_meta.replaced(steps.environment.prefix, packages)]
+
+
+def _refuse_unasked_engine(steps: Steps, request: Request) -> None:
+    """Refuse to replace what another conda made because a shell, or a cron job, does not have it on its PATH."""
+    stamp = read_stamp(steps.environment.prefix)
+    if steps.engine is None or stamp is None or request.force or request.conda is not None:
+        return
+    if stamp.engine and stamp.engine not in {steps.engine.name, steps.project.settings.conda}:
+        raise LabError(
+            f"the environment at {steps.environment.prefix} was made by {stamp.engine}, which is not to be found now",
+            f"put {stamp.engine} on PATH, or rebuild the environment with `--conda {steps.engine.name}`",
+        )
 
 
 def _remember(steps: Steps, request: Request) -> None:
     """The next command goes on with what this one worked on."""
     prefix = {"prefix": str(steps.environment.prefix)} if request.prefix else {}
-    steps.project.remember(hybrid=steps.hybrid.name, **prefix)
+    engine = {"engine": steps.engine.name} if steps.engine else {}
+    steps.project.remember(hybrid=steps.hybrid.name, **prefix, **engine)
 
 
 def _recover(steps: Steps) -> None:
@@ -139,10 +168,27 @@ def _refuse_wrong_files(steps: Steps) -> str:
     return files if all(pin.path == project.requirements for pin in pins) else ""
 
 
-def _choose_interpreter(steps: Steps, request: Request) -> None:
+def _choose_interpreter(steps: Steps, request: Request, *, rebuild: bool) -> None:
+    if steps.engine is not None:
+        _choose_condas_python(steps, steps.engine, request, rebuild=rebuild)
+        return
     from mlops_lab import interpreters
 
     steps.interpreter = interpreters.choose(steps.project, request.python)
+
+
+def _choose_condas_python(steps: Steps, engine: Engine, request: Request, *, rebuild: bool) -> None:
+    """Conda brings the interpreter: what is asked of it is judged now, and whether it can be asked at all."""
+    from mlops_lab import condafile, engines
+
+    condafile.python_wanted(steps.project, request.python, "")
+    steps.asked_python = request.python
+    if engine.is_embedded and rebuild and not steps.offline:
+        # Before anything that is there is touched.
+        _why, why_not = engines.channels_answer(steps.project, steps.environ)
+        if why_not:
+            reason = f"{steps.hybrid} cannot run here: {engine.word} acts as conda ({engine.reason}), and {why_not}"
+            raise LabError(reason, engines.REMEDY, code=FOUND)
 
 
 def _set_up(steps: Steps, request: Request) -> tuple[str, ...]:
@@ -157,12 +203,20 @@ def _set_up(steps: Steps, request: Request) -> tuple[str, ...]:
             _prepare(steps)
             if rebuild:
                 _refetch(steps)
+                _rehearse(steps)
             _claim(steps, rebuild=bool(rebuild))
             # Looked at before the installation: what is edited while it runs is not what is installed.
             files = freshness.digests(steps.project)
-            _run(steps, SETUP)
+            _run(steps, SETUP, rebuild=bool(rebuild))
             _seal(steps, files)
     return (*rebuild, *renew)
+
+
+def _rehearse(steps: Steps) -> None:
+    """Before an environment goes, find out if another can be made, where the engine does not see to that itself."""
+    if steps.engine is not None and not steps.engine.kind.swaps and steps.environment.exists:
+        steps.observer.say("the old environment goes only if a new one can be made: this is tried first")
+        steps.make(rehearsal=True)
 
 
 def _refetch(steps: Steps) -> None:
@@ -179,19 +233,33 @@ def _refetch(steps: Steps) -> None:
         steps.step("refetch", packages=names)
 
 
-def _run(steps: Steps, names: Sequence[str]) -> None:
+def _run(steps: Steps, names: Sequence[str], *, rebuild: bool = False) -> None:
     for name in names:
         if name == "prune":
             _prune(steps)
+        elif name == "create" and not _unneeded(steps, name):
+            _make(steps, rebuild=rebuild)
         elif not _unneeded(steps, name):
             steps.step(name)
         if name == "install":
             scripts.mend(steps.environment)
 
 
+def _make(steps: Steps, *, rebuild: bool) -> None:
+    """Make the environment, and say in it that it is ours: conda makes the whole prefix itself."""
+    try:
+        steps.make(rebuild=rebuild)
+    finally:
+        # Nobody else's environment of this name, made later by hand, shall be taken for what failed here.
+        prefix = steps.environment.prefix
+        if steps.engine is not None and (not prefix.exists() or read_stamp(prefix) is not None):
+            steps.project.remember(making="")
+    _claim(steps, rebuild=False, made=True)
+
+
 def _unneeded(steps: Steps, name: str) -> bool:
     if name == "create":
-        return steps.environment.exists
+        return steps.environment.exists and steps.engine is None
     return name == "install-project" and not installs_project(steps)
 
 
@@ -225,21 +293,51 @@ def _changing_files(steps: Steps, *manifests: str) -> Iterator[None]:
             yield
 
 
-def _claim(steps: Steps, *, rebuild: bool) -> None:
-    """Say in the prefix that it is ours and unfinished; what has to be rebuilt is removed first."""
+def _claim(steps: Steps, *, rebuild: bool, made: bool = False) -> None:
+    """Say in the prefix that it is ours and unfinished; what has to be rebuilt is removed first.
+
+    Conda makes the prefix itself: until it has, the project's state says whose it will be.
+
+    Args:
+        steps: The steps.
+        rebuild: Whether the environment is to be made anew.
+        made: Whether conda has just made or changed it.
+    """
     prefix = steps.environment.prefix
+    known = read_stamp(prefix)
+    if rebuild and steps.engine is not None and steps.engine.kind.swaps and _is_its_own(steps, known):
+        # It replaces the environment when the new one is finished; until then the old one is as it was.
+        steps.project.remember(making=str(prefix))
+        return
     if rebuild and prefix.exists():
         _empty(prefix)
-    known = read_stamp(prefix)
-    write_stamp(
-        prefix,
-        Stamp(
-            project=str(steps.project.root),
-            hybrid=steps.hybrid.name,
-            groups=steps.groups,
-            made_by=sys.executable,
-            installed=known.installed if known else {},
-        ),
+    if steps.engine is not None and not rebuild and steps.environment.exists and not made:
+        return  # said when conda has changed it: what cannot be solved has changed nothing
+    if steps.engine is not None and not steps.environment.exists:
+        steps.project.remember(making=str(prefix))
+        if prefix.is_dir():
+            prefix.rmdir()
+        return
+    write_stamp(prefix, _stamp(steps, known.installed if known and not rebuild else {}))
+
+
+def _is_its_own(steps: Steps, known: Stamp | None) -> bool:
+    """Whether the engine that is to make the environment has made the one that is there."""
+    engine = steps.engine
+    if engine is None or known is None or known.engine != engine.name or not steps.environment.exists:
+        return False
+    return not engine.is_embedded or conda_meta.has_marker(steps.environment.prefix)
+
+
+def _stamp(steps: Steps, installed: Mapping[str, str], fingerprint: Mapping[str, Any] | None = None) -> Stamp:
+    return Stamp(
+        project=str(steps.project.root),
+        hybrid=steps.hybrid.name,
+        engine=steps.engine.name if steps.engine else "",
+        groups=steps.groups,
+        made_by=sys.executable,
+        installed=installed,
+        fingerprint=fingerprint,
     )
 
 
@@ -301,32 +399,73 @@ def _refuse_what_has_no_hash(steps: Steps) -> None:
 
 def _prune(steps: Steps) -> None:
     """Uninstall what left the lock, where the installer cannot."""
-    if steps.hybrid.backend != "pip":
+    if steps.hybrid.backend == "pip":
+        extra = sorted(inventory(steps.environment).keys() - _required(steps) - SEEDS)
+    elif steps.engine is not None:
+        extra = sorted(_left_behind(steps))
+    else:
         return
+    if not extra:
+        return
+    steps.step("prune", packages=extra)
+    if steps.engine is not None and (back := conda_meta.specs_of(steps.environment.prefix, extra)):
+        steps.observer.say(
+            f"the lock's versions of conda's own packages are gone, and they come back: {', '.join(back)}"
+        )
+        if steps.engine.kind.repairs:
+            steps.make()
+        else:
+            steps.step("restore", packages=back)
+
+
+def _required(steps: Steps) -> set[str]:
+    """What pip installs: the exported requirements that hold here, and the project."""
     from mlops_lab.manifests import requirements
     from mlops_lab.manifests.markers import marker_environment
 
     version = config(steps.environment.prefix)["version"]
     wanted = requirements.pins_for(requirements.read(steps.requirements), marker_environment(version))
-    own = {normalise(steps.project.name)} if installs_project(steps) else set()
-    keep = {*wanted, *own, *SEEDS}
-    if extra := sorted(inventory(steps.environment).keys() - keep):
-        steps.step("prune", packages=extra)
+    return {*wanted, *_itself(steps)}
+
+
+def _left_behind(steps: Steps) -> set[str]:
+    """What an earlier setup installed from a lock that has it no longer, and conda does not own."""
+    prefix = steps.environment.prefix
+    stamp, there = read_stamp(prefix), inventory(steps.environment)
+    gone = set(stamp.installed if stamp else ()) & (there.keys() - _locked(steps))
+    if not gone:
+        return set()
+    replaced = {found.name for found in conda_meta.replaced(prefix, there)}
+    return gone - (conda_meta.owned(prefix).keys() - replaced)
+
+
+def _locked(steps: Steps) -> set[str]:
+    """What the manager installs here: the lock's packages of these groups, and the project."""
+    from mlops_lab import locks
+
+    version = config(steps.environment.prefix)["version"]
+    return {*locks.wanted(steps.project, steps.hybrid.manager, version, steps.groups), *_itself(steps)}
+
+
+def _itself(steps: Steps) -> set[str]:
+    return {normalise(steps.project.name)} if installs_project(steps) else set()
 
 
 def _seal(steps: Steps, files: Mapping[str, str], *, complete: bool = True) -> None:
     """Write the stamp, last of all."""
-    write_stamp(
-        steps.environment.prefix,
-        Stamp(
-            project=str(steps.project.root),
-            hybrid=steps.hybrid.name,
-            groups=steps.groups,
-            made_by=sys.executable,
-            installed={name: version for name, version in inventory(steps.environment).items() if name not in SEEDS},
-            fingerprint=freshness.fingerprint(steps, files, complete=complete),
-        ),
-    )
+    there = inventory(steps.environment)
+    if steps.engine is not None:
+        # What is there besides is conda's, or comes from the pip part of conda.yml.
+        locked = _locked(steps) if complete else set()
+        installed = {name: version for name, version in there.items() if name in locked}
+        if replaced := _replaced(steps, there):
+            steps.observer.say(f"installed in the place of packages of conda's own: {', '.join(replaced)}")
+    else:
+        installed = {name: version for name, version in there.items() if name not in SEEDS}
+    fingerprint = freshness.fingerprint(steps, files, complete=complete)
+    write_stamp(steps.environment.prefix, _stamp(steps, installed, fingerprint))
+    if steps.project.remembered("making"):
+        steps.project.remember(making="")
 
 
 def create(steps: Steps, request: Request) -> bool:
@@ -336,13 +475,14 @@ def create(steps: Steps, request: Request) -> bool:
         LabError: Wrong words or files (code 2), or the step failed (code 1).
     """
     refuse_prefix(steps.project, steps.environment, force=request.force)
-    _choose_interpreter(steps, request)
-    with _changing(steps):
+    _choose_interpreter(steps, request, rebuild=bool(request.force or freshness.reasons(steps, request.python)[0]))
+    with _changing(steps), holding(steps.project.root, steps.observer.say):
         rebuild, _ = freshness.reasons(steps, request.python)
         if not rebuild and not request.force:
             return False
+        _rehearse(steps)
         _claim(steps, rebuild=True)
-        steps.step("create")
+        _make(steps, rebuild=True)
         _seal(steps, freshness.digests(steps.project), complete=False)
     _remember(steps, request)
     return True
@@ -363,8 +503,10 @@ def install(steps: Steps) -> None:
 
 
 def _install(steps: Steps) -> None:
-    _claim(steps, rebuild=False)
     files = freshness.digests(steps.project)
+    if steps.engine is not None and freshness.conda_yml_changed(steps, files):
+        _make(steps, rebuild=False)
+    _claim(steps, rebuild=False, made=True)
     _run(steps, INSTALL)
     _seal(steps, files)
 
@@ -374,6 +516,12 @@ def _refuse_missing(steps: Steps) -> None:
     if stamp is None or not steps.environment.exists:
         raise LabError(f"there is no environment at {steps.environment.prefix}", "make it with `invoke setup`")
     refuse_prefix(steps.project, steps.environment, force=False)
+    if steps.engine is not None and stamp.fingerprint and stamp.engine != steps.engine.name:
+        raise LabError(
+            f"the environment at {steps.environment.prefix} was made by {stamp.engine}, and {steps.engine.name} acts "
+            "as conda now: two of them in one environment leave files behind",
+            f"rebuild it with `invoke setup --conda {steps.engine.name}`",
+        )
     if stamp.fingerprint is None or stamp.hybrid != steps.hybrid.name:
         raise LabError(
             f"the environment at {steps.environment.prefix} was made with {stamp.hybrid}"
@@ -495,8 +643,11 @@ def clean(steps: Steps) -> list[str]:
     if prefix.exists() and read_stamp(prefix) is not None:
         refuse_prefix(steps.project, steps.environment, force=False)
         with _changing(steps):
-            _empty(prefix)
-            prefix.rmdir()
+            if _is_its_own(steps, read_stamp(prefix)) and steps.engine is not None:
+                steps.step("discard")  # conda takes it off its list of environments as well
+            if prefix.exists():
+                _empty(prefix)
+                prefix.rmdir()
         removed.append(str(prefix))
     elif prefix.exists():
         raise LabError(f"{prefix} was not made by mlops-lab", "remove it yourself if it is not needed")

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
-from mlops_lab import project, recipe
+from mlops_lab import conda_meta, engines, project, recipe
 from mlops_lab.choices import Request, standing
 from mlops_lab.environment import config, inventory
 from mlops_lab.errors import LabError
-from mlops_lab.guide import HYBRIDS, ROWS, hybrid_named, spelling
+from mlops_lab.guide import HYBRIDS, ROWS, hybrid_named
 from mlops_lab.report.outcome import error_text
 from mlops_lab.report.progress import Counting, watching
 from mlops_lab.runner import Runner
@@ -69,6 +69,10 @@ def _check(session: nox.Session, hybrid: Hybrid, python: str | None) -> None:
     found = standing(here, hybrid)
     if found.why_not:
         session.skip(f"{found.why_not}: {found.remedy}")
+    if hybrid.backend == "conda":
+        _why, why_not = engines.available(here, Request(), os.environ)
+        if why_not:
+            session.skip(why_not)
     folder = here.state / "check" / hybrid.name
     folder.mkdir(parents=True, exist_ok=True)
     observer = Counting(watching(os.environ, sys.stderr))
@@ -111,7 +115,7 @@ def _change(steps: Steps) -> None:
 
 def _missed(steps: Steps, seen: set[str]) -> list[str]:
     """The rows that a tool of the hybrid answers and that did not run."""
-    answered = [row.name for row in ROWS if spelling(row, steps.hybrid, steps.leader) is not None]
+    answered = [row.name for row in ROWS if steps.answers(row)]
     needless = set() if recipe.installs_project(steps) else {"install-project"}
     return [name for name in answered if name not in seen | needless]
 
@@ -123,5 +127,7 @@ def _write_inventory(steps: Steps, path: Path) -> None:
         "python": config(steps.environment.prefix).get("version", ""),
         "platform": sysconfig.get_platform(),
         "packages": inventory(steps.environment),
+        "engine": steps.engine.name if steps.engine else "",
+        "conda": conda_meta.packages(steps.environment.prefix),
     }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Activation as text: what `eval "$(invoke activate)"` reads, for every shell, with a way back.
 
-The text is plain assignments and one function, `deactivate`; it runs no script of the environment. What was there
+The text is plain assignments and one function, `deactivate`; it runs no script, but for those that conda packages bring
+for that purpose (`etc/conda/activate.d`). What was there
 before is also kept in variables (`_MLOPS_LAB_WAS_PATH` holds `PATH=…`, or `PATH` alone where it was not set), so that a
 second activation, even in a shell started inside the first, still finds the way back to the very beginning.
 """
@@ -15,17 +16,40 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mlops_lab import conda_meta
 from mlops_lab.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["ALIASES", "SAVED", "SHELLS", "Shell", "detect", "how_to", "original", "parent_names", "render"]
+__all__ = [
+    "ALIASES",
+    "SAVED",
+    "SHELLS",
+    "Scripts",
+    "Shell",
+    "detect",
+    "how_to",
+    "original",
+    "parent_names",
+    "render",
+    "scripts",
+]
 
 SAVED = "_MLOPS_LAB_WAS_"
 """Prefix of the variables that hold the values of before the activation."""
 FALLBACK = "bash"
 """The answer when nothing tells which shell it is: its text is plain POSIX and right for most of them."""
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """What the packages of a conda environment want the shell to run."""
+
+    activate: tuple[Path, ...] = ()
+    deactivate: tuple[Path, ...] = ()
+
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Prompts interpret `\`, `$`, backticks (bash), `%`, `!` (zsh) and `$` (cmd): only what no prompt interprets is shown.
 _INTERPRETED = re.compile(r"[^\w .,:/@+=-]")
@@ -50,6 +74,8 @@ class Shell:
         nothing: What follows the name in a saved value when the variable was not set.
         one_line: No value may hold a line break.
         longest: Characters of the longest line that the shell reads; 0 is any.
+        source: Runs the script {value} in the shell itself; empty where `deactivate` could not.
+        suffix: Of the scripts that it can run.
     """
 
     quote: Callable[[str], str]
@@ -66,6 +92,8 @@ class Shell:
     nothing: str = ""
     one_line: bool = False
     longest: int = 0
+    source: str = ""
+    suffix: str = ""
 
 
 def _quote_posix(text: str) -> str:
@@ -118,6 +146,8 @@ _POSIX = Shell(
     hide='if [ -n "${_MLOPS_LAB_PS1+x}" ]; then PS1=$_MLOPS_LAB_PS1; unset -v _MLOPS_LAB_PS1; fi',
     # bash fails here after `set +h`, which must not end a shell with `set -e`.
     after="hash -r 2>/dev/null || :",
+    source=". {value}",
+    suffix=".sh",
 )
 
 _FISH = Shell(
@@ -143,6 +173,8 @@ if functions -q _mlops_lab_fish_prompt
     functions -c _mlops_lab_fish_prompt fish_prompt
     functions -e _mlops_lab_fish_prompt
 end""",
+    source="source {value}",
+    suffix=".fish",
 )
 
 _POWERSHELL = Shell(
@@ -160,6 +192,8 @@ if (Test-Path -Path variable:global:_MLOPS_LAB_PROMPT) {
     Set-Item -Path function:global:prompt -Value $global:_MLOPS_LAB_PROMPT
     Remove-Item -Path variable:global:_MLOPS_LAB_PROMPT
 }""",
+    source=". {value}",
+    suffix=".ps1",
 )
 
 # cmd has no functions: `deactivate` is a doskey macro, which works at the prompt but not in a batch file (there
@@ -276,7 +310,26 @@ def _saved(environ: Mapping[str, str]) -> dict[str, str | None]:
     return saved
 
 
-def render(shell: str, changes: Mapping[str, str | None], environ: Mapping[str, str], *, prompt: str = "") -> str:
+def scripts(shell: str, prefix: Path) -> Scripts:
+    """The scripts that the packages of a conda environment bring for a shell; none for one that cannot undo them.
+
+    Raises:
+        LabError: No such shell (2).
+    """
+    row = _row(shell)
+    if not row.source:
+        return Scripts()
+    return Scripts(*(tuple(conda_meta.scripts(prefix, when, row.suffix)) for when in ("activate", "deactivate")))
+
+
+def render(
+    shell: str,
+    changes: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    *,
+    prompt: str = "",
+    scripts: Scripts | None = None,
+) -> str:
     r"""Write the text that activates an environment in a shell, and defines `deactivate` there.
 
     Activating while active keeps the saved originals, and brings back what the first activation changed and this one
@@ -287,6 +340,7 @@ def render(shell: str, changes: Mapping[str, str | None], environ: Mapping[str, 
         changes: Variable -> new value; None deletes it. PATH is given whole.
         environ: The environment of the shell, as `os.environ` gives it.
         prompt: Short name to show in front of the prompt; what a prompt would interpret in it is shown as `_`.
+        scripts: What conda's packages want to be run.
 
     Returns:
         Lines that end with "\n", which must reach a POSIX shell as it is (Git Bash too: no "\r\n"). They are written
@@ -301,13 +355,15 @@ def render(shell: str, changes: Mapping[str, str | None], environ: Mapping[str, 
     wanted = {**before, **changes, **_prompt_change(row, label, original(environ))}
     olds = {name: before[name] if name in before else environ.get(name) for name in wanted}
     _refuse(shell, row, wanted, olds)
-    define = row.define.format(back=_back(row, olds))
+    sourced = scripts or Scripts()
+    define = row.define.format(back=_back(row, olds, _sourced(row, sourced.deactivate)))
     lines = [
         *(_line(row, name, value) for name, value in wanted.items()),
         *(_line(row, SAVED + name, _record(row, name, old)) for name, old in olds.items()),
         row.hide,
         row.show.format(prompt=row.quote(label)) if label else "",
         row.after,
+        *_sourced(row, sourced.activate),
     ]
     lines = [define, *lines] if row.define_first else [*lines, define]
     return _checked(shell, row, "".join(f"{line}\n" for line in lines if line))
@@ -345,9 +401,14 @@ def _line(row: Shell, name: str, value: str | None) -> str:
     return row.assign.format(name=name, value=row.quote(value))
 
 
-def _back(row: Shell, olds: Mapping[str, str | None]) -> str:
+def _sourced(row: Shell, paths: Iterable[Path]) -> list[str]:
+    return [row.source.format(value=row.quote(str(path))) for path in paths]
+
+
+def _back(row: Shell, olds: Mapping[str, str | None], scripts: Iterable[str]) -> str:
     """Write the lines of `deactivate`; a value's second line is its own and is not indented."""
     lines = [
+        *scripts,
         *(_line(row, name, old) for name, old in olds.items()),
         *(_line(row, SAVED + name, None) for name in olds),
         *row.hide.splitlines(),

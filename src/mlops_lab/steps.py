@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shlex
@@ -11,27 +12,32 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mlops_lab.choices import choose_environment, choose_groups, choose_hybrid
-from mlops_lab.environment import Environment, activation, config, holding, read_stamp
-from mlops_lab.errors import FOUND, LabError
-from mlops_lab.guide import Hybrid, Row, Spelling, row_named, spelling, words
+from mlops_lab import conda_meta, condafile, engines
+from mlops_lab.choices import choose_environment, choose_groups, choose_hybrid, refuse_others
+from mlops_lab.environment import Environment, activation, config, holding, normalise, read_stamp
+from mlops_lab.errors import FOUND, WRONG, LabError
+from mlops_lab.guide import LISTED, Hybrid, Row, Spelling, row_named, spelling, words
 from mlops_lab.hints import hint_for
 from mlops_lab.manifests import pyproject
 from mlops_lab.project import LOCKS, Project, find
-from mlops_lab.runner import CommandFailed, Runner
-from mlops_lab.toolbox import Toolbox
+from mlops_lab.runner import QUIET, CommandFailed, Runner, changed
+from mlops_lab.toolbox import CONDA, Toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlops_lab.choices import Request
+    from mlops_lab.engines import Engine
     from mlops_lab.interpreters import Interpreter
 
 __all__ = ["Observer", "Steps", "leave_environment", "open_steps"]
 
+_ENVIRON = "import json, os; print(json.dumps(dict(os.environ)))"
+_OF_THE_SHELL = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
 _LITTLE = 1 << 18
 """Bytes; a disk with less free space counts as full."""
 _NOWHERE = "http://127.0.0.1:9"
@@ -39,6 +45,7 @@ _NOWHERE = "http://127.0.0.1:9"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _OFFLINE: Mapping[str, str | None] = {
     "UV_OFFLINE": "1",
+    "CONDA_OFFLINE": "1",
     "PIP_NO_INDEX": "1",
     # Both spellings: Python prefers the lower one.
     **dict.fromkeys((*_PROXIES, *(name.lower() for name in _PROXIES)), _NOWHERE),
@@ -82,6 +89,8 @@ class Steps:
         environ: The user's variables.
         offline: Whether nothing may be fetched.
         interpreter: The Python to make the environment with; None until one is chosen.
+        engine: The program that acts as conda; None for a backend that is no conda.
+        asked_python: What `--python` says, for a conda, which brings its own.
     """
 
     project: Project
@@ -95,7 +104,10 @@ class Steps:
     environ: Mapping[str, str]
     offline: bool = False
     interpreter: Interpreter | None = None
+    engine: Engine | None = None
+    asked_python: str | None = None
     _leader: str = field(default="", repr=False)
+    _activated: dict[str, str | None] = field(default_factory=dict, repr=False)
 
     @property
     def leader(self) -> str:
@@ -127,11 +139,14 @@ class Steps:
     @property
     def values(self) -> dict[str, str | Sequence[str]]:
         """What fills the placeholders of the guide's commands."""
-        conda = self.project.conda_yml
+        conda, prefix = self.project.conda_yml, str(self.environment.prefix)
         return {
-            "prefix": str(self.environment.prefix),
+            "prefix": prefix,
             "python": str(self.environment.python),
-            "name": self.environment.name or self.environment.prefix.name,
+            "name": self.environment.name if self.environment.by_name else prefix,
+            # Never by name: what that means is looked up again, and what is replaced or removed shall be this one.
+            "where": ["-p", prefix],
+            "channels": list(env.channels) if (env := self.project.conda_env if self.engine else None) else [],
             "conda_yml": conda.name if conda else "conda.yml",
             "requirements": str(self.requirements.relative_to(self.project.root)),
             "groups": list(self.groups),
@@ -147,9 +162,13 @@ class Steps:
         spelled = self._spelled(row)
         return [] if spelled is None else words(spelled.text(variant), {**self.values, **values})
 
+    def answers(self, row: Row) -> bool:
+        """Whether a tool of the hybrid answers a row."""
+        return self._spelled(row) is not None
+
     def _spelled(self, row: Row) -> Spelling | None:
         # Who leads is a question to git: asked only where it matters.
-        return spelling(row, self.hybrid, self.leader if row.by_leader else "")
+        return spelling(row, self.hybrid, self.leader if row.by_leader else "", self.engine.name if self.engine else "")
 
     def argv(self, row: Row, command: Sequence[str]) -> list[str]:
         """The argv of a command: its first word becomes the program's path, whatever PATH says.
@@ -175,12 +194,43 @@ class Steps:
         if self.offline:
             given |= _OFFLINE
         host = self.environment if inside or self._allowed() else self._stand_in()
-        given |= activation(host, self.environ)
+        if tool == CONDA:
+            return given  # it is told its environment by name or prefix, and reads the .condarc of the active one
+        given |= activation(host, self.environ) if host != self.environment else self.activated()
+        if self.environment.conda:
+            # Poetry prefers it to CONDA_PREFIX, which it ignores where the environment is called base.
+            given["VIRTUAL_ENV"] = str(host.prefix)
         given["UV_PROJECT_ENVIRONMENT"] = str(self.environment.prefix)
         given["UV_PYTHON"] = str(host.python)
         given["POETRY_VIRTUALENVS_CREATE"] = "false"
         given["UV_PYTHON_DOWNLOADS"] = "never"
         return given
+
+    def activated(self) -> dict[str, str | None]:
+        """The variables of the activated environment, with what the scripts of conda's packages set."""
+        if not self._activated:
+            self._activated = activation(self.environment, self.environ)
+            if self.environment.conda and self.environment.exists:
+                self._activated |= self._sourced(self._activated)
+        return dict(self._activated)
+
+    def _sourced(self, given: Mapping[str, str | None]) -> dict[str, str | None]:
+        """What the scripts set: compilers and libraries of conda find each other in this way.
+
+        Source: https://docs.conda.io/projects/conda/en/stable/dev-guide/deep-dives/activation.html
+        """
+        scripts = conda_meta.scripts(self.environment.prefix, "activate", ".sh")
+        shell = shutil.which("bash") or shutil.which("sh")
+        if not scripts or shell is None or os.name == "nt":  # there it may be the one of another system (WSL)
+            return {}
+        ask = 'for script; do . "$script" >&2; done; exec "$MLOPS_LAB_PYTHON" -I -c "$MLOPS_LAB_CODE"'
+        asking = {"MLOPS_LAB_PYTHON": sys.executable, "MLOPS_LAB_CODE": _ENVIRON}
+        argv = [shell, "-c", ask, shell, *map(str, scripts)]
+        before = changed(self.environ, QUIET, given)
+        after = json.loads(self.runner.ask(argv, self.project.root, {**given, **asking}))
+        kept = {name: value for name, value in after.items() if name not in {*asking, *_OF_THE_SHELL}}
+        gone = {name: None for name in before if name not in after and name not in _OF_THE_SHELL}
+        return {**gone, **{name: value for name, value in kept.items() if before.get(name) != value}}
 
     def _allowed(self) -> bool:
         """Whether there is an environment, with a Python that the project allows."""
@@ -235,7 +285,7 @@ class Steps:
         self.observer.start(row)
         started, ok = time.monotonic(), False
         try:
-            printed = self._activate() if row.in_shell else self._run(row, command, cwd)
+            printed = self._activate() if row.in_shell else self._run_forgiving(row, spelled, command, cwd)
             self._assert_target(spelled, printed)
             ok = True
         except CommandFailed as error:
@@ -255,11 +305,15 @@ class Steps:
         """
         if not self.environment.exists:
             raise LabError(f"there is no environment at {self.environment.prefix}", "make it with `invoke setup`")
+        refuse_others(self.project, self.environment.prefix)
 
     def preview(self, row: Row) -> list[str]:
         """The command that would run for a row here and now, in the words that a user could type; runs nothing."""
         variant = "existing" if self.environment.exists else ""
-        return self.words(row, variant, packages=["PACKAGE"])
+        known = self.environment
+        where = ["-n", known.name] if known.by_name else ["-p", str(known.prefix)]
+        command = self.words(row, variant, packages=["PACKAGE"], where=where)
+        return [self.engine.word, *command[1:]] if self.engine and command[:1] == [CONDA] else command
 
     def passes(self, name: str, by: str) -> bool:
         """Whether a row's command, as one tool spells it, ends well; it is asked quietly, as a question of ours."""
@@ -272,14 +326,61 @@ class Steps:
             return False
         return True
 
-    def _run(self, row: Row, command: Sequence[str], cwd: Path | None) -> str:
+    def _run(self, row: Row, command: Sequence[str], cwd: Path | None, without: Sequence[str] = ()) -> str:
         inside = row.needs_environment or row.makes_environment
         argv, changes = self.argv(row, command), self.variables(command[0], inside=inside)
-        return self.runner.run(argv, cwd=cwd or self.project.root, changes=changes)
+        return self.runner.run(argv, cwd=cwd or self.project.root, changes={**changes, **dict.fromkeys(without)})
+
+    def _run_forgiving(self, row: Row, spelled: Spelling, command: Sequence[str], cwd: Path | None) -> str:
+        try:
+            return self._run(row, command, cwd, spelled.without)
+        except CommandFailed as error:
+            lines = [line for line in error.said if line.strip()]
+            found = [re.fullmatch(spelled.not_installed, line) for line in lines] if spelled.not_installed else []
+            owned = conda_meta.owned(self.environment.prefix) if found else {}
+            # What conda did install and is gone is missing, whatever it is called.
+            if not found or not all(m and normalise(m[1]) in owned and normalise(m[2]) not in owned for m in found):
+                raise
+            self.observer.say(f"no failure, since these are conda's own packages: {' '.join(lines)}")
+            return "\n".join(error.said)
+
+    def make(self, *, rebuild: bool = False, rehearsal: bool = False) -> None:
+        """Make the environment; for conda, bring the one that is there to what conda.yml says.
+
+        Args:
+            rebuild: Whether one that is there is to be replaced instead.
+            rehearsal: Whether only to find out if that can be, before anything is removed.
+
+        Raises:
+            CommandFailed: The command failed (code 1).
+            LabError: conda.yml is not fit for it (code 2), or the command made no environment (code 1).
+        """
+        self._activated = {}
+        if self.engine is None:
+            self.step("create")
+            return
+        anew = rebuild or rehearsal
+        there = config(self.environment.prefix).get("version", "") if self.environment.exists and not anew else ""
+        env = condafile.checked(self.project)
+        python = condafile.python_wanted(self.project, self.asked_python, there)
+        with condafile.given(env, python, nodefaults=self.engine.kind.nodefaults) as name:
+            try:
+                replaced = "rebuild" if self.environment.exists else ""
+                self.step("create", "rehearsal" if rehearsal else "existing" if there else replaced, conda_yml=name)
+            except CommandFailed as error:
+                raise _as_told(error, name, env.path.name) if self.engine.is_embedded else error from error
+        if not self.environment.exists:
+            raise LabError(
+                f"{self.engine.word} reports success, and there is no environment with a Python at "
+                f"{self.environment.prefix}",
+                f"look into {self.runner.log}",
+                code=FOUND,
+            )
 
     def _activate(self) -> str:
         """Activation is variables, not a process; that it works is asked of the `python` that PATH then gives."""
-        changes = activation(self.environment, self.environ)
+        self._activated = {}  # the environment has just been made or changed
+        changes = self.activated()
         name, *rest = self.words(row_named("interpreter"))
         found = shutil.which(name, path=changes["PATH"]) or name
         printed = self.runner.run([found, *rest], cwd=self.project.root, changes=changes)
@@ -292,6 +393,9 @@ class Steps:
     def _assert_target(self, spelled: Spelling, printed: str) -> None:
         if not spelled.names_environment:
             return
+        if spelled.names_environment == LISTED:
+            self._look_up(printed)
+            return
         match = re.search(spelled.names_environment, printed)
         target = match[1] if match else "an environment that it does not name"
         if match is None or not _same_folder(self.project.root / target, self.environment.prefix):
@@ -300,6 +404,30 @@ class Steps:
                 f"unset the variables and settings that send {self.hybrid.manager} elsewhere, then run it again",
                 code=FOUND,
             )
+
+    def _look_up(self, printed: str) -> None:
+        """Say so when conda does not list the environment: its records are checked elsewhere, and it works."""
+        prefix = str(self.environment.prefix)
+        if not any(line.endswith(prefix) for line in map(str.rstrip, printed.splitlines())):
+            word = self.engine.word if self.engine else CONDA
+            self.observer.say(f"{word} does not list {prefix}: it has to be activated by its path")
+
+
+def _as_told(error: CommandFailed, given: str, name: str) -> LabError:
+    """The embedded conda's own error: it names the line and what to do, and its exit code is right.
+
+    Args:
+        error: The failure.
+        given: The file that it was given.
+        name: The user's own file.
+    """
+    said = "\n".join(error.said).replace(given, name)
+    match = re.search(r"^error: (?P<message>.+?)\n?(?:^hint: (?P<hint>.+))?\Z", said, re.DOTALL | re.MULTILINE)
+    if match is None or error.returncode not in {FOUND, WRONG}:
+        return error
+    told = LabError(match["message"].strip(), (match["hint"] or "").strip(), code=error.returncode)
+    told.add_note(f"log: {error.log}")
+    return told
 
 
 def _found(start: Path, observer: Observer) -> Project:
@@ -383,17 +511,24 @@ def open_steps(
         LabError: Wrong words, or a broken pyproject.toml (code 2).
     """
     project = _found(start, observer)
-    hybrid, reason = choose_hybrid(project, request.hybrid, to_run=to_run)
-    environment = choose_environment(project, hybrid, request.prefix)
     # One log per command: the time to the second and the process tell two of them apart.
     log = project.root / ".mlops-lab" / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     runner = Runner(log, environ, observer.line, observer.command)
+    avoid = [project.root / ".venv"]
+    conda = partial(engines.available, project, request, environ)
+    hybrid, reason = choose_hybrid(project, request.hybrid, conda, to_run=to_run)
+    engine, places = None, None
+    if hybrid.backend == "conda":
+        ask = partial(runner.ask, cwd=project.root)
+        engine, places = engines.located(project, request.conda, environ, avoid, ask)
+    environment = choose_environment(project, hybrid, request.prefix, places)
     toolbox = Toolbox(
         project,
         runner,
-        avoid=(environment.prefix, project.root / ".venv"),
+        avoid=(environment.prefix, *avoid),
         environ=environ,
         offline=request.offline,
+        engine=engine,
         say=observer.say,
     )
     return Steps(
@@ -407,5 +542,6 @@ def open_steps(
         observer=observer,
         environ=environ,
         offline=request.offline,
+        engine=engine,
         _leader=leader,
     )

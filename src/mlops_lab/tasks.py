@@ -34,9 +34,10 @@ _Body = TypeVar("_Body", bound="Callable[..., Any]")
 
 _HELP = {
     "hybrid": "BACKEND+MANAGER, such as venv+uv; default: the one used last, else the project's (see `invoke hybrids`)",
-    "prefix": "The environment's folder; default: .venv",
+    "prefix": "The environment's folder; default: .venv, for conda the one that conda.yml names",
     "python": "A version such as 3.12, or an interpreter's path",
     "group": "A dependency group; repeat it for several. Main and exactly these; default: every group",
+    "conda": "The program that acts as conda: conda, mamba, micromamba or embedded; default: the first that is there",
     "force": "Rebuild the environment even where it looks finished",
     "offline": "Fetch nothing",
     "verbose": "Show every command and all that it prints",
@@ -115,16 +116,25 @@ def _open(request: Request, *, verbose: bool = False, changes: bool = False, to_
     return steps
 
 
-def _one(name: str, hybrid: str | None, prefix: str | None, kernel: str | None = None) -> None:
-    """Run one row and show what its command prints."""
+def _one(name: str, hybrid: str | None, prefix: str | None, *more: str, kernel: str | None = None) -> None:
+    """Run one row and show what its command prints; then those of `more` that the hybrid needs."""
     from mlops_lab.report.progress import Echo
+    from mlops_lab.runner import CommandFailed
     from mlops_lab.steps import open_steps
 
     observer = Echo(sys.stdout, sys.stderr)
     steps = open_steps(_request(hybrid, prefix), start=Path.cwd(), environ=os.environ, observer=observer)
     values: dict[str, Any] = {} if kernel is None else {"kernel": kernel}
-    if steps.step(name, **values) is None:
-        raise LabError(f"{steps.hybrid} needs no step {name!r}", f"see `invoke guide --hybrid {steps.hybrid}`")
+    failed: list[LabError] = []
+    for row in (name, *more):
+        try:
+            if steps.step(row, **values) is None and row == name:
+                hint = f"see `invoke guide --hybrid {steps.hybrid}`"
+                raise LabError(f"{steps.hybrid} needs no step {name!r}", hint)
+        except CommandFailed as error:
+            failed.append(error)  # the others may find something too
+    if failed:
+        raise failed[0]
 
 
 @_task(iterable=["group"])
@@ -134,6 +144,7 @@ def setup(
     python: str | None = None,
     prefix: str | None = None,
     group: Sequence[str] | None = None,
+    conda: str | None = None,
     force: bool = False,
     offline: bool = False,
     verbose: bool = False,
@@ -144,9 +155,11 @@ def setup(
     from mlops_lab.choices import Request
     from mlops_lab.report import outcome
 
-    request = Request(hybrid, python, prefix, tuple(group or ()), force, offline)
+    request = Request(hybrid, python, prefix, tuple(group or ()), force, offline, conda)
     steps = _open(request, verbose=verbose, changes=True)
     steps.observer.say(f"{steps.hybrid}: {steps.reason}")
+    if steps.engine is not None:
+        steps.observer.say(f"{steps.engine.word} acts as conda: {steps.engine.reason}")
     done = recipe.setup(steps, request)
     if json:
         sys.stdout.write(outcome.as_json(done) + "\n")
@@ -161,6 +174,7 @@ def create(
     hybrid: str | None = None,
     python: str | None = None,
     prefix: str | None = None,
+    conda: str | None = None,
     force: bool = False,
     verbose: bool = False,
 ) -> None:
@@ -168,7 +182,7 @@ def create(
     from mlops_lab import recipe
     from mlops_lab.choices import Request
 
-    request = Request(hybrid, python, prefix, force=force)
+    request = Request(hybrid, python, prefix, force=force, conda=conda)
     steps = _open(request, verbose=verbose, changes=True)
     made = recipe.create(steps, request)
     text = "created" if made else "there already"
@@ -186,7 +200,8 @@ def activate(_: Context, shell: str | None = None, hybrid: str | None = None, pr
     steps = _open(Request(hybrid=hybrid, prefix=prefix))
     steps.require_environment()
     changes = activation(steps.environment, shells.original(os.environ))
-    text = shells.render(chosen, changes, os.environ, prompt=steps.environment.name)
+    sourced = shells.scripts(chosen, steps.environment.prefix) if steps.environment.conda else None
+    text = shells.render(chosen, changes, os.environ, prompt=steps.environment.name, scripts=sourced)
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")  # type: ignore[union-attr]
     sys.stdout.write(text)
 
@@ -212,7 +227,7 @@ def check(_: Context, hybrid: str | None = None, prefix: str | None = None) -> N
 @_task()
 def doctor(_: Context, hybrid: str | None = None, prefix: str | None = None) -> None:
     """Step 7: examine the environment's health."""
-    _one("doctor", hybrid, prefix)
+    _one("doctor", hybrid, prefix, "records")
 
 
 @_task()
@@ -402,12 +417,13 @@ def guide(_: Context, hybrid: str | None = None, prefix: str | None = None, json
 @_task()
 def hybrids(_: Context, json: bool = False) -> None:
     """Show which hybrids can run here, which not, and what to do."""
-    from mlops_lab.choices import standing
+    from mlops_lab import engines
     from mlops_lab.guide import HYBRIDS
     from mlops_lab.report import outcome, pages
 
-    steps = _open(_request(None, None))
-    found = [standing(steps.project, hybrid) for hybrid in HYBRIDS]
+    request = _request(None, None)
+    steps = _open(request)
+    found = engines.standings(HYBRIDS, steps.project, request, os.environ)
     if json:
         sys.stdout.write(outcome.hybrids_as_json(found) + "\n")
     else:
@@ -460,11 +476,9 @@ def shell(_: Context, hybrid: str | None = None, prefix: str | None = None) -> N
 def _inside(command: Sequence[str], hybrid: str | None, prefix: str | None) -> int:
     import shutil
 
-    from mlops_lab.environment import activation
-
     steps = _open(_request(hybrid, prefix))
     steps.require_environment()
-    changes = activation(steps.environment, os.environ)
+    changes = steps.activated()
     found = shutil.which(command[0], path=changes["PATH"])
     if found is None:
         raise LabError(f"there is no command {command[0]!r} in the environment or on PATH", "check its spelling")

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab import indexes
+from mlops_lab.engines import COMMAND, Engine, choose, embedded
 from mlops_lab.environment import holding, identity, user_cache
 from mlops_lab.errors import FOUND, LabError
+from mlops_lab.facts import Facts, read_json
 from mlops_lab.guide import SUMMARY, nearest
 from mlops_lab.runner import CommandFailed
 
@@ -34,6 +36,8 @@ __all__ = ["OWN", "Tool", "Toolbox"]
 
 OWN = "mlops-lab"
 """The word that stands for ourselves."""
+CONDA = "conda"
+"""The word that stands for the engine."""
 ON_PATH = "PATH"
 """Where a tool was found that the user's PATH gives."""
 _DAY = 86_400.0
@@ -126,6 +130,7 @@ class Toolbox:
         avoid: Environments that the recipe may change; no tool is taken from them.
         environ: The user's variables.
         offline: Whether nothing may be asked of a network.
+        engine: The program that acts as conda; the embedded one where none was chosen.
         say: Called with a sentence when something takes long, or a tool cannot take a setting.
     """
 
@@ -137,6 +142,7 @@ class Toolbox:
         avoid: Sequence[Path],
         environ: Mapping[str, str],
         offline: bool = False,
+        engine: Engine | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.project = project
@@ -144,6 +150,7 @@ class Toolbox:
         self.avoid = tuple(avoid)
         self.environ = environ
         self.offline = offline
+        self.engine = engine
         self.say = say
         self._found: dict[str, Tool] = {}
         self._settings: dict[str, dict[str, str]] = {}
@@ -157,7 +164,7 @@ class Toolbox:
                 (code 1).
         """
         if name not in self._found:
-            self._found[name] = self._own() if name == OWN else self._on_path(name) or self._provisioned(name)
+            self._found[name] = self._part_of_us(name) or self._on_path(name) or self._provisioned(name)
         return self._found[name]
 
     def peek(self, name: str) -> Tool | None:
@@ -165,7 +172,7 @@ class Toolbox:
         if name in self._found:
             return self._found[name]
         found = self._on_path(name)
-        if found is None and name in _KINDS and (marker := _read(self._folder(name) / "complete.json")):
+        if found is None and name in _KINDS and (marker := read_json(self._folder(name) / "complete.json")):
             found = self._complete(name, marker)
         return found
 
@@ -177,9 +184,17 @@ class Toolbox:
                 tool = self.peek(name)
                 found[name] = (tool.version, tool.origin) if tool else ("", "")
             else:
-                version = self._asked_for_its_version(self._which(name))
-                found[name] = (version, ON_PATH) if version else ("", "")
+                found[name] = self._surveyed_engine()
         return found
+
+    def _surveyed_engine(self) -> tuple[str, str]:
+        from importlib.metadata import version
+
+        engine = self.engine or choose(self.project, None, self.environ, self.avoid)
+        if engine.is_embedded:
+            return f"py-rattler {version('py-rattler')}", "embedded in mlops-lab"
+        version_of_it = self._asked_for_its_version(engine.path)
+        return (version_of_it, f"{engine.name} of this machine") if version_of_it else ("", "")
 
     def _asked_for_its_version(self, path: str | None) -> str:
         """What a program says last when it is asked; empty where it is not here, or is broken."""
@@ -192,7 +207,7 @@ class Toolbox:
     @property
     def used(self) -> dict[str, Any]:
         """What the tools that were used are on disk, for the fingerprint of what they made."""
-        return {name: _mark(tool) for name, tool in sorted(self._found.items()) if name != OWN}
+        return {name: _mark(tool) for name, tool in sorted(self._found.items()) if tool.path}
 
     def changed(self, name: str, mark: Mapping[str, Any]) -> bool:
         """Whether a tool is another one than when it was used: its files, or a program on PATH that would be taken.
@@ -201,16 +216,24 @@ class Toolbox:
         """
         if _state(mark["path"]) != mark["state"]:
             return True
+        if name not in _KINDS:
+            return False
         found = self._which(name)
         other = found is not None and os.path.realpath(found) != mark["path"]
         return other and self._satisfied(name, self._versions(name, str(found)))
 
     # --- what is there ---
 
-    def _own(self) -> Tool:
+    def _part_of_us(self, name: str) -> Tool | None:
+        """The tools that are neither looked for nor provisioned: ourselves, and what acts as conda."""
         from mlops_lab import __file__ as package
 
-        return Tool(OWN, (sys.executable, str(Path(package).with_name("__main__.py"))), "", package, "this program")
+        if name == OWN:
+            return Tool(OWN, (sys.executable, str(Path(package).with_name("__main__.py"))), "", "", "this program")
+        if name in {CONDA, COMMAND}:
+            engine = self.engine if self.engine and name == CONDA else embedded()
+            return Tool(name, engine.argv, "", engine.path, engine.name)
+        return None
 
     def _which(self, name: str) -> str | None:
         folders = [
@@ -222,7 +245,7 @@ class Toolbox:
 
     def _on_path(self, name: str) -> Tool | None:
         if name not in _KINDS:
-            raise LabError(f"there is no tool {name!r}", nearest(name, [*_KINDS, OWN]))
+            raise LabError(f"there is no tool {name!r}", nearest(name, [*_KINDS, OWN, CONDA]))
         for path, origin in ((self._which(name), ON_PATH), (_bundled(name), "installed with mlops-lab")):
             versions = self._versions(name, path) if path else {}
             if path and self._satisfied(name, versions):
@@ -249,7 +272,7 @@ class Toolbox:
         interpreter = _shebang(Path(path))
         if not interpreter and not _KINDS[name].binary:
             return {}  # a shim: what is behind it depends on the folder it is started in
-        facts = _Facts(user_cache() / "facts.json")
+        facts = Facts()
         state = [identity(path), _packages_changed(interpreter)]
         if (known := facts.get(path, state)) is not None:
             return dict(known)
@@ -285,10 +308,10 @@ class Toolbox:
     def _provisioned(self, name: str) -> Tool:
         folder = self._folder(name)
         marker = folder / "complete.json"
-        if (known := _read(marker)) and (tool := self._complete(name, known)):
+        if (known := read_json(marker)) and (tool := self._complete(name, known)):
             return tool
         with holding(folder, self.say) as descriptor, self.runner.inheriting(descriptor):
-            if (known := _read(marker)) and (tool := self._complete(name, known)):
+            if (known := read_json(marker)) and (tool := self._complete(name, known)):
                 return tool
             versions = self._install(name, folder)
             marker.write_text(json.dumps(versions), encoding="utf-8")
@@ -361,7 +384,7 @@ class Toolbox:
             return self._for_uv(self.pip_config)
         if name == "poetry":
             return indexes.for_poetry(self.pip_config, self.environ, mirror=self._mirror)
-        if name == "pip":
+        if name in {"pip", CONDA}:  # conda hands the pip part of conda.yml to pip
             return indexes.for_pip(self.pip_config, self.environ, self.project.data)
         return indexes.Handed({}, ())
 
@@ -372,7 +395,7 @@ class Toolbox:
     def _default_index(self) -> str:
         """The address of the default index, as pip knows it."""
         tool = self.find("pip")
-        facts = _Facts(user_cache() / "facts.json")
+        facts = Facts()
         key, state = f"default index of {tool.path}", [identity(tool.path)]
         if (known := facts.get(key, state)) is not None:
             return str(known)
@@ -387,7 +410,7 @@ class Toolbox:
         if self.offline:
             return None
         tool = self.find("poetry")
-        facts = _Facts(user_cache() / "facts.json")
+        facts = Facts()
         proxies = sorted((key, value) for key, value in self.environ.items() if key.lower().endswith("_proxy"))
         key, state = f"index of {tool.path}", [identity(tool.path), proxies, int(time.time() // _DAY)]
         known = facts.get(key, state)
@@ -410,42 +433,6 @@ def _mark(tool: Tool) -> dict[str, Any]:
 def _state(path: str) -> list[Any]:
     """A tool's file, and the packages of the Python that it runs on: an upgrade may leave the file as it was."""
     return [identity(path), _packages_changed(_shebang(Path(path)))]
-
-
-class _Facts:
-    """Answers that stay true while a state stays the same, kept for the user."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        data = _read(path)
-        self.data: dict[str, Any] = data if isinstance(data, dict) else {}
-
-    def get(self, key: str, state: object) -> Any:  # noqa: ANN401 - whatever was put
-        entry = self.data.get(key)
-        return entry[1] if isinstance(entry, list) and entry[0] == _digest(state) else None
-
-    def put(self, key: str, state: object, value: object) -> None:
-        data = _read(self.path)
-        merged = {**(data if isinstance(data, dict) else {}), key: [_digest(state), value]}
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.path.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(merged), encoding="utf-8")
-            temporary.replace(self.path)
-        except OSError:
-            return  # a cache that cannot be kept costs time, nothing else
-
-
-def _digest(state: object) -> str:
-    """A state's digest; the state itself, which may be a proxy with a password, is not written anywhere."""
-    return hashlib.blake2b(json.dumps(state).encode(), digest_size=12).hexdigest()
-
-
-def _read(path: Path) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _bundled(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import shutil
@@ -168,7 +169,10 @@ def test_a_pulled_lock_is_followed_and_what_left_it_is_gone(settled: Settled, up
 
 @pytest.fixture(scope="module")
 def quick_clone(lab: Lab, workshop: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settled:
-    return cloned(lab, workshop, tmp_path_factory.mktemp("quick") / "small", "venv+uv")
+    folder = tmp_path_factory.mktemp("quick")
+    # Files in an environment are links into uv's cache: what is altered here would be altered for every other test.
+    own = {"UV_CACHE_DIR": str(folder / "uv")}
+    return cloned(functools.partial(lab, environ=own), {**workshop, **own}, folder / "small", "venv+uv")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from mlops_lab import choices, project
 from mlops_lab.choices import Standing, choose_environment, choose_groups, choose_hybrid, refuse_prefix, standing
+from mlops_lab.engines import Places
 from mlops_lab.environment import Environment, Stamp, write_stamp
 from mlops_lab.errors import WRONG, LabError
 from mlops_lab.guide import HYBRIDS, hybrid_named
@@ -24,7 +25,9 @@ PLAIN = '[project]\nname = "My.Lab"\n[dependency-groups]\ndev = []\nlab = []\n'
 OLD_GROUPS = f"{PLAIN}[tool.poetry.group.docs]\n[tool.poetry.group.extra]\noptional = true\n"
 HIDDEN = "uv does not read Poetry's own groups (docs, extra)"
 DECLARE = "declare them under [dependency-groups], which both managers read"
-NO_CONDA = "no conda makes environments for mlops-lab yet"
+CONDA_YML = "name: env\ndependencies: [python]\n"
+NO_FILE = "there is no conda.yml"
+WRITE = "write one with `name:`, `channels:` and `dependencies:`, python among them, or take venv+poetry"
 LISTED = "conda+poetry, conda+uv, venv+poetry, venv+uv, pip+poetry, pip+uv"
 
 
@@ -39,6 +42,10 @@ def plain(tmp_path: Path) -> Project:
     return made(tmp_path / "project")
 
 
+def unasked() -> tuple[str, str]:
+    raise AssertionError("nobody needs to know whether a conda is here")
+
+
 def refused(call: Callable[[], object]) -> str:
     with pytest.raises(LabError) as caught:
         call()
@@ -49,14 +56,14 @@ def refused(call: Callable[[], object]) -> str:
 # --- the hybrid ----------------------------------------------------------------------------------------------------
 
 
-def test_every_hybrid_without_conda_can_run(plain: Project) -> None:
+def test_without_a_conda_yml_every_hybrid_but_condas_can_run(plain: Project) -> None:
     able = [str(hybrid) for hybrid in HYBRIDS if not standing(plain, hybrid).why_not]
     assert able == ["venv+poetry", "venv+uv", "pip+poetry", "pip+uv"]
 
 
 def test_what_cannot_run_says_why_and_what_to_do(tmp_path: Path) -> None:
     found = standing(made(tmp_path, OLD_GROUPS), hybrid_named("conda+uv"))
-    assert (found.why_not, found.remedy) == (NO_CONDA, "take venv+poetry or venv+uv")
+    assert (found.why_not, found.remedy) == (NO_FILE, WRITE)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_uv_cannot_see_poetrys_own_groups(tmp_path: Path, hybrid: str, why_not: 
         ("pip+uv", "venv+uv", "pip+poetry", ("pip+uv", "asked for")),
         (None, "venv+uv", "pip+poetry", ("venv+uv", "this project used it last")),
         (None, None, "pip+poetry", ("pip+poetry", "[tool.mlops-lab] says so")),
-        (None, None, None, ("venv+poetry", "no engine runs conda yet")),
+        (None, None, None, ("venv+poetry", NO_FILE)),
     ],
 )
 def test_a_hybrid_is_chosen_in_this_order(
@@ -83,12 +90,12 @@ def test_a_hybrid_is_chosen_in_this_order(
     found = made(tmp_path, f'{PLAIN}[tool.mlops-lab]\nhybrid = "{declared}"\n' if declared else PLAIN)
     if last:
         found.remember(hybrid=last)
-    hybrid, reason = choose_hybrid(found, asked)
+    hybrid, reason = choose_hybrid(found, asked, unasked)
     assert (hybrid.name, reason) == chosen
 
 
 def test_to_choose_a_hybrid_writes_nothing(plain: Project) -> None:
-    choose_hybrid(plain, None)
+    choose_hybrid(plain, None, unasked)
     assert [path.name for path in plain.root.iterdir()] == ["pyproject.toml"]
 
 
@@ -97,13 +104,13 @@ def test_to_choose_a_hybrid_writes_nothing(plain: Project) -> None:
     [
         (PLAIN, "venv+pip", f"there is no hybrid 'venv+pip': did you mean venv+uv or venv+poetry? (one of: {LISTED})"),
         (PLAIN, "", f"there is no hybrid '': one of: {LISTED}"),
-        (PLAIN, "conda+poetry", f"conda+poetry cannot run here: {NO_CONDA}: take venv+poetry or venv+uv"),
+        (PLAIN, "conda+poetry", f"conda+poetry cannot run here: {NO_FILE}: {WRITE}"),
         (OLD_GROUPS, "venv+uv", f"venv+uv cannot run here: {HIDDEN}: {DECLARE}"),
     ],
 )
 def test_a_hybrid_that_cannot_run_is_refused(tmp_path: Path, text: str, asked: str, message: str) -> None:
     found = made(tmp_path, text)
-    assert refused(lambda: choose_hybrid(found, asked)) == message
+    assert refused(lambda: choose_hybrid(found, asked, unasked)) == message
 
 
 def test_where_the_usual_hybrid_cannot_run_the_first_other_one_is_taken(
@@ -113,8 +120,23 @@ def test_where_the_usual_hybrid_cannot_run_the_first_other_one_is_taken(
         return Standing(hybrid, "" if hybrid.backend == "pip" else "not here")
 
     monkeypatch.setattr(choices, "standing", only_pip)
-    hybrid, reason = choose_hybrid(plain, None)
+    hybrid, reason = choose_hybrid(plain, None, unasked)
     assert (hybrid.name, reason) == ("pip+poetry", "not here")
+
+
+@pytest.mark.parametrize(
+    ("answer", "chosen"),
+    [
+        (("conda is here", ""), ("conda+poetry", "conda is here")),
+        (("", "the channel does not answer"), ("venv+poetry", "the channel does not answer")),
+    ],
+)
+def test_where_nothing_says_otherwise_conda_decides(
+    plain: Project, answer: tuple[str, str], chosen: tuple[str, str]
+) -> None:
+    (plain.root / "conda.yml").write_text(CONDA_YML, encoding="utf-8")
+    hybrid, reason = choose_hybrid(plain, None, lambda: answer)
+    assert (hybrid.name, reason) == chosen
 
 
 # --- the groups ----------------------------------------------------------------------------------------------------
@@ -158,7 +180,67 @@ def prefix_for(found: Project, asked: str | None = None) -> Path:
 def test_the_environment_is_the_projects_own(plain: Project) -> None:
     found = choose_environment(plain, hybrid_named("pip+poetry"), None)
     assert found == Environment(plain.root / ".venv", conda=False, name="my-lab")
-    assert choose_environment(plain, hybrid_named("conda+uv"), None).conda
+
+
+def conda_place(root: Path, *envs_dirs: Path, content: str = CONDA_YML, base: str = "") -> Environment:
+    (root / "conda.yml").write_text(content, encoding="utf-8")
+    places = Places(base, tuple(str(folder) for folder in envs_dirs))
+    return choose_environment(project.find(root), hybrid_named("conda+uv"), None, places)
+
+
+def test_condas_is_where_conda_finds_the_name_of_conda_yml(plain: Project, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    found = conda_place(plain.root, first, second)
+    assert found == Environment(first / "env", conda=True, name="env", by_name=True)
+    (second / "env" / "conda-meta").mkdir(parents=True)
+    (second / "env" / "conda-meta" / "history").touch()
+    assert conda_place(plain.root, first, second).prefix == second / "env"
+    assert conda_place(plain.root, first, content="dependencies: [python]\n").prefix == first / "my-lab"
+
+
+def test_a_prefix_of_another_name_is_not_what_conda_finds_by_the_name(plain: Project, tmp_path: Path) -> None:
+    (plain.root / "conda.yml").write_text(CONDA_YML, encoding="utf-8")
+    places = Places("", (str(tmp_path),))
+    for name in ("env", "other"):
+        (tmp_path / name / "conda-meta").mkdir(parents=True)
+        (tmp_path / name / "conda-meta" / "history").touch()
+    here, conda = project.find(plain.root), hybrid_named("conda+uv")
+    found = choose_environment(here, conda, str(tmp_path / "other"), places)
+    assert found == Environment(tmp_path / "other", conda=True, name="other", by_name=False)
+    assert choose_environment(here, conda, str(tmp_path / "env"), places).by_name
+
+
+@pytest.mark.parametrize("name", ["base", "root"])
+def test_condas_own_environment_is_refused(plain: Project, tmp_path: Path, name: str) -> None:
+    why = (
+        "is conda's own environment (base), which conda itself runs in: a project's packages would break it, "
+        "and `--prune` would remove conda"
+    )
+    message = refused(lambda: conda_place(plain.root, tmp_path, content=f"name: {name}\ndependencies: [python]\n"))
+    assert message == f"conda.yml: '{name}' {why}: write a name of the project's own, such as `name: my-lab`"
+    message = refused(lambda: conda_place(plain.root, tmp_path, base=str(tmp_path / "env")))
+    assert message == f"{tmp_path / 'env'} {why}: choose another one with --prefix"
+    (tmp_path / "other" / "condabin").mkdir(parents=True)
+    message = refused(lambda: refuse_prefix(plain, Environment(tmp_path / "other", conda=True), force=True))
+    assert message == f"{tmp_path / 'other'} {why}: choose another one with --prefix"
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "a:b", "a#b", ".hidden", "/absolute", '"a\\nb"'])
+def test_a_name_that_is_none_for_an_environment_is_refused(plain: Project, tmp_path: Path, name: str) -> None:
+    content = f"name: {name if name.startswith(chr(34)) else repr(name)}\ndependencies: [python]\n"
+    message = refused(lambda: conda_place(plain.root, tmp_path, content=content))
+    assert message.startswith("conda.yml: ")
+    assert message.endswith(
+        " is no name for an environment: write it without spaces, slashes, colons and #, and without a period in front"
+    )
+
+
+def test_without_a_folder_that_can_be_written_there_is_no_place(plain: Project) -> None:
+    message = refused(lambda: conda_place(plain.root))
+    assert message == (
+        "none of conda's folders for environments can be written: (there is none): name another one in CONDA_ENVS_DIRS "
+        f"or .condarc, or choose one with --prefix {plain.root / '.conda'}"
+    )
 
 
 def test_the_prefix_that_was_asked_for_is_taken_and_then_the_one_of_last_time(plain: Project, tmp_path: Path) -> None:

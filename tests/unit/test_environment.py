@@ -162,9 +162,10 @@ def test_activating_a_venv_takes_every_rival_away() -> None:
     }
 
 
-@pytest.mark.parametrize(("name", "default"), [("mlops_env", "mlops_env"), ("", "/e")])
-def test_activating_a_conda_environment_is_never_base(name: str, default: str) -> None:
-    assert activation(Environment(Path("/e"), conda=True, name=name), {"PATH": "/bin", "VIRTUAL_ENV": "/v"}) == {
+@pytest.mark.parametrize(("by_name", "default"), [(True, "mlops_env"), (False, "/e")])
+def test_activating_a_conda_environment_is_never_base(default: str, *, by_name: bool) -> None:
+    environment = Environment(Path("/e"), conda=True, name="mlops_env", by_name=by_name)
+    assert activation(environment, {"PATH": "/bin", "VIRTUAL_ENV": "/v"}) == {
         "PATH": "/e/bin:/bin",
         "VIRTUAL_ENV": None,
         "VIRTUAL_ENV_PROMPT": None,
@@ -222,7 +223,7 @@ def test_the_inventory_has_normalised_names_and_whole_versions(venv: Environment
 def test_before_it_has_packages_it_has_none(tmp_path: Path) -> None:
     assert inventory(Environment(tmp_path)) == {}
     assert distributions(Environment(tmp_path)) == []
-    assert look(Environment(tmp_path)) == {"interpreter": None, "packages": {}}
+    assert look(Environment(tmp_path)) == {"interpreter": None, "packages": {}, "conda": {}}
 
 
 def test_missing_files_are_those_of_the_record_that_are_gone(venv: Environment, tmp_path: Path) -> None:

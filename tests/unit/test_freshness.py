@@ -19,6 +19,7 @@ from mlops_lab.guide import Hybrid, hybrid_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mlops_lab.engines import Engine
     from mlops_lab.steps import Steps
 
 MANIFEST = """
@@ -53,6 +54,7 @@ class FakeSteps:
     hybrid: Hybrid = field(default_factory=lambda: hybrid_named("venv+uv"))
     groups: tuple[str, ...] = ("dev",)
     toolbox: FakeToolbox = field(default_factory=FakeToolbox)
+    engine: Engine | None = None
 
 
 class World:
@@ -121,7 +123,8 @@ def test_the_fingerprint_says_what_it_was_made_from(world: World) -> None:
     stamp = read_stamp(world.prefix)
     assert stamp is not None
     assert stamp.fingerprint is not None
-    assert set(stamp.fingerprint) == {"format", "complete", "files", "tools", "python", "interpreter", "packages"}
+    parts = {"format", "complete", "files", "tools", "python", "interpreter", "packages", "conda"}
+    assert set(stamp.fingerprint) == parts
     assert set(stamp.fingerprint["files"]) == {"pyproject.toml", "uv.lock"}
     assert set(stamp.fingerprint["packages"]) == {"numpy-2.0.dist-info", "my_lab-1.0rc1.dist-info"}
     assert stamp.fingerprint["tools"] == world.toolbox.used
@@ -313,6 +316,15 @@ def _touched(world: World) -> None:
 def test_a_file_that_is_not_as_it_was_left(world: World, change: Callable[[World], None]) -> None:
     change(world)
     assert world.reasons() == (["files of numpy 2.0 have changed or are missing"], [])
+
+
+def test_of_a_setup_that_was_not_finished_every_package_may_be_damaged(world: World) -> None:
+    names = {"numpy-2.0.dist-info", "my_lab-1.0rc1.dist-info"}
+    assert freshness.damaged(world.steps.environment) == []
+    world.restamp(fingerprint=None)
+    assert {folder.name for folder in freshness.damaged(world.steps.environment)} == names
+    (world.prefix / STAMP).unlink()
+    assert freshness.damaged(world.steps.environment) == []
 
 
 def test_every_damaged_package_is_named(world: World) -> None:

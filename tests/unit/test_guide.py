@@ -19,6 +19,8 @@ VALUES: Mapping[str, str | Sequence[str]] = {
     "prefix": "/e",
     "python": "/e/bin/python",
     "name": "mlops_env",
+    "where": ["-n", "mlops_env"],
+    "channels": ["conda-forge"],
     "conda_yml": "conda.yml",
     "requirements": "requirements.txt",
     "groups": ["lab", "dev"],
@@ -69,6 +71,7 @@ ANSWERS: tuple[tuple[str, tuple[str, ...], list[str]], ...] = (
     ("check", UV, ["uv", "lock", "--check"]),
     ("doctor", CONDA, ["conda", "doctor", "-n", "mlops_env"]),
     ("doctor", (*VENV, *PIP), ["mlops-lab", "doctor", "--prefix", "/e"]),
+    ("records", CONDA, ["mlops-lab", "doctor", "--prefix", "/e"]),
     ("compat", EVERY, ["python", "-m", "pip", "check"]),
     ("export", POETRY, POETRY_EXPORT),
     ("export", UV, UV_EXPORT),
@@ -97,6 +100,15 @@ ANSWERS: tuple[tuple[str, tuple[str, ...], list[str]], ...] = (
     ("align", POETRY, ["poetry", "lock"]),
     ("align", UV, ALIGN_UV),
     ("refetch", UV, ["uv", "cache", "clean", "numpy", "pandas>=2"]),
+    (
+        "restore",
+        CONDA,
+        [
+            *("conda", "install", "--yes", "--force-reinstall", "--no-deps", "-n", "mlops_env"),
+            *("--override-channels", "--channel=conda-forge", "numpy", "pandas>=2"),
+        ],
+    ),
+    ("discard", CONDA, ["conda", "env", "remove", "--yes", "-n", "mlops_env"]),
     ("kernel", EVERY, KERNEL),
     ("interpreter", EVERY, PYTHON_SAYS),
 )
@@ -135,19 +147,22 @@ SHAPE: tuple[tuple[int, str, str, dict[str, str]], ...] = (
     ),
     (6, "check", "", {}),
     (7, "doctor", "environment", {}),
+    (7, "records", "environment", {}),
     (8, "compat", "environment", {}),
     (9, "lock", "leader", {}),
     (9, "export", "", {}),
     (9, "install", "environment", {}),
     (9, "install-project", "environment", {}),
     (9, "prune", "environment", {}),
-    (9, "update", "leader", {"conda": "conda env update -n {name} -f {conda_yml} --prune"}),
+    (9, "update", "leader", {"conda": "conda env update {where} -f {conda_yml} --prune"}),
     (
         *(9, "remove", "leader"),
         {"conda": "conda remove {packages}", "pip": "pip uninstall {packages}", "venv": "pip uninstall {packages}"},
     ),
     (0, "align", "", {}),
     (0, "refetch", "", {}),
+    (0, "restore", "environment", {}),
+    (0, "discard", "environment", {}),
     (0, "kernel", "environment", {}),
     (0, "interpreter", "environment", {}),
 )
@@ -256,7 +271,9 @@ def test_a_circumstance_has_its_own_command_where_the_tool_has_one(
 
 def test_there_are_no_other_variants() -> None:
     found = {(row, tool, variant) for row, tool, spelled in _spellings() for variant in spelled.variants}
-    assert found == {("create", "conda", "existing"), ("update", "uv", "named")}
+    existing = {("create", engine, "existing") for engine in ("conda", "mamba", "micromamba")}
+    rehearsal = {(row, engine, "rehearsal") for row, engine, _ in existing}
+    assert found == {*existing, *rehearsal, ("create", "conda", "rebuild"), ("update", "uv", "named")}
 
 
 def test_only_a_conda_prefix_makes_an_exception_and_gives_its_reason() -> None:
@@ -268,7 +285,7 @@ def test_only_a_conda_prefix_makes_an_exception_and_gives_its_reason() -> None:
 
 
 def test_a_spelling_belongs_to_a_backend_a_manager_or_a_hybrid() -> None:
-    known = {*EVERY, *guide.BACKENDS, *guide.MANAGERS}
+    known = {*EVERY, *guide.ENGINES, *guide.BACKENDS, *guide.MANAGERS}
     assert {tool for _, tool, _ in _spellings()} <= known
     assert {tool for row in ROWS for tool in row.alternatives} <= known
 
@@ -309,10 +326,11 @@ def test_step_4_names_the_environment_that_the_manager_would_change(manager: str
     assert match[1] == named
 
 
-def test_only_step_4_names_an_environment() -> None:
+def test_step_4_names_the_environment_and_conda_lists_it() -> None:
     assert {(row, tool) for row, tool, spelled in _spellings() if spelled.names_environment} == {
         ("info", "poetry"),
         ("info", "uv"),
+        ("verify", "conda"),
     }
 
 

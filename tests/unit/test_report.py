@@ -247,6 +247,8 @@ def test_a_setup_for_programs() -> None:
         "packages": {"cowsay": "6.1", "pip": "26"},
         "because": ["there is no environment yet"],
         "seconds": 12.345,
+        "engine": "",
+        "replaced": [],
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlops_lab import recipe, sessions
+from mlops_lab import engines, recipe, sessions
 from mlops_lab.choices import Request
 from mlops_lab.errors import LabError
 from mlops_lab.guide import HYBRIDS, ROWS, hybrid_named, spelling
@@ -151,6 +151,8 @@ def test_the_inventory_is_taken_before_any_change_and_again_at_the_end(play: Pla
         "python": "3.12.1",
         "platform": first["platform"],
         "packages": {"a": "1", "p": "1"},
+        "engine": "",
+        "conda": {},
     }
     assert first["platform"].startswith(sys.platform[:3])
     assert last["packages"] == {"a": "2", "p": "1"}
@@ -201,7 +203,21 @@ def test_a_failure_is_shown_as_the_tasks_show_it(play: Play) -> None:
 def test_a_hybrid_that_cannot_run_here_is_skipped_with_the_reason(play: Play) -> None:
     with pytest.raises(Ended) as caught:
         run(Session(), "conda+uv")
-    assert str(caught.value) == ("skipped: no conda makes environments for mlops-lab yet: take venv+poetry or venv+uv")
+    assert str(caught.value) == (
+        "skipped: there is no conda.yml: write one with `name:`, `channels:` and `dependencies:`, python among them, "
+        "or take venv+poetry"
+    )
+    assert play.told == []
+
+
+def test_where_no_channel_answers_a_conda_session_is_skipped_with_the_reason(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conda.yml").write_text("name: p\ndependencies: [python]\n", encoding="utf-8")
+    monkeypatch.setattr(engines, "available", lambda *_: ("", "the channel x does not answer: refused"))
+    with pytest.raises(Ended) as caught:
+        run(Session(), "conda+uv")
+    assert str(caught.value) == "skipped: the channel x does not answer: refused"
     assert play.told == []
 
 
@@ -240,7 +256,12 @@ def test_noxs_own_uv_is_sent_to_pips_index(play: Play, monkeypatch: pytest.Monke
 
 
 def test_a_row_counts_as_missed_only_where_a_tool_answers_it() -> None:
-    steps: Any = SimpleNamespace(hybrid=hybrid_named("venv+uv"), leader="uv", project=SimpleNamespace(data={}))
-    answered = {row.name for row in ROWS} - {"install-project", "prune"}
+    hybrid = hybrid_named("venv+uv")
+    steps: Any = SimpleNamespace(
+        hybrid=hybrid,
+        project=SimpleNamespace(data={}),
+        answers=lambda row: spelling(row, hybrid, "uv") is not None,
+    )
+    answered = {row.name for row in ROWS} - {"install-project", "prune", "records"}
     assert sessions._missed(steps, set()) == [row.name for row in ROWS if row.name in answered]
     assert sessions._missed(steps, answered) == []

@@ -215,13 +215,14 @@ ADD = {"packages": ["a>=1", "; rm -rf ~"], "group": ["dev"]}
         ("venv+poetry", "poetry", "install", "", {}, "poetry sync --only=main --only=dev --only=lab"),
         ("venv+uv", "poetry", "install", "", {}, "uv sync --locked --no-default-groups --group=dev --group=lab"),
         ("venv+uv", "uv", "prune", "", {}, ""),
-        ("conda+poetry", "uv", "create", "existing", {}, "conda env update -n p-q -f conda.yml --prune"),
+        ("conda+poetry", "uv", "create", "existing", {}, "conda env update -p ENV -f conda.yml --prune"),
     ],
 )
 def test_the_words_of_a_row(
     make: Callable[..., Steps], hybrid: str, leader: str, name: str, variant: str, values: Any, expected: str
 ) -> None:
     steps = make(hybrid, _leader=leader)
+    expected = expected.replace("ENV", shlex.quote(str(steps.environment.prefix)))
     assert steps.words(row_named(name), variant, **values) == shlex.split(expected)
 
 
@@ -256,7 +257,9 @@ def test_requirements_that_somebody_wrote_by_hand_are_nobodys_export(make: Calla
 
 def test_the_name_and_the_manifest_of_conda_fall_back(make: Callable[..., Steps], tmp_path: Path) -> None:
     steps = make(environment=Environment(tmp_path / "somewhere"))
-    assert (steps.values["name"], steps.values["conda_yml"]) == ("somewhere", "conda.yml")
+    assert (steps.values["where"], steps.values["conda_yml"]) == (["-p", str(tmp_path / "somewhere")], "conda.yml")
+    steps.environment = Environment(tmp_path / "somewhere", conda=True, name="env", by_name=True)
+    assert (steps.values["where"], steps.values["name"]) == (["-p", str(tmp_path / "somewhere")], "env")
     (steps.project.root / "environment.yml").touch()
     assert steps.values["conda_yml"] == "environment.yml"
 
@@ -376,7 +379,7 @@ def test_a_row_that_no_tool_of_the_hybrid_answers_is_passed_over(make: Callable[
     assert (calls(steps), events(steps)) == ([], [])
 
 
-@pytest.mark.parametrize("name", [row.name for row in ROWS if row.needs_environment])
+@pytest.mark.parametrize("name", [row.name for row in ROWS if row.needs_environment and row.name != "records"])
 def test_a_step_inside_an_environment_that_is_not_there_is_refused(make: Callable[..., Steps], name: str) -> None:
     steps = make("pip+uv")
     with pytest.raises(LabError) as caught:

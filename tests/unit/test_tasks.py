@@ -117,8 +117,8 @@ def fails(error: BaseException) -> Callable[..., Outcome]:
 
 
 def test_every_row_of_the_guide_has_a_task() -> None:
-    # Two rows belong to `install`: pip takes neither a folder with hashes nor anything away.
-    assert {row.name for row in ROWS} - {"install-project", "prune"} <= set(tasks.namespace.task_names)
+    # Two rows belong to `install`: pip takes neither a folder with hashes nor anything away. One belongs to `doctor`.
+    assert {row.name for row in ROWS} - {"install-project", "prune", "records"} <= set(tasks.namespace.task_names)
 
 
 def test_these_are_the_tasks() -> None:
@@ -157,7 +157,7 @@ def test_every_flag_of_every_task_is_explained() -> None:
 
 def test_setup_has_the_flags_of_the_design() -> None:
     names = {argument.name for argument in tasks.namespace["setup"].get_arguments()}
-    assert names == {"hybrid", "python", "prefix", "group", "force", "offline", "verbose", "json"}
+    assert names == {"hybrid", "python", "prefix", "group", "conda", "force", "offline", "verbose", "json"}
 
 
 # --- words that name packages ---

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import pytest
 import mlops_lab
 from mlops_lab import environment, indexes, project, toolbox
 from mlops_lab.errors import FOUND, WRONG, LabError
+from mlops_lab.facts import Facts
 from mlops_lab.runner import CommandFailed, Runner
 from mlops_lab.toolbox import Tool, Toolbox
 
@@ -232,7 +234,9 @@ def test_we_ourselves_are_started_with_the_interpreter_that_runs_us(world: World
 def test_an_unknown_tool_is_refused(world: World, look: str) -> None:
     with pytest.raises(LabError) as caught:
         getattr(world.box(), look)("poetri")
-    assert str(caught.value) == ("there is no tool 'poetri': did you mean poetry? (one of: poetry, pip, uv, mlops-lab)")
+    assert str(caught.value) == (
+        "there is no tool 'poetri': did you mean poetry? (one of: poetry, pip, uv, mlops-lab, conda)"
+    )
 
 
 def test_a_pin_that_is_no_version_specifier_is_refused_before_anything_is_asked(world: World) -> None:
@@ -353,7 +357,7 @@ def test_the_survey_installs_nothing_and_survives_a_broken_conda(world: World) -
     conda = world.program("conda", "")
     world.answers[f"{conda} --version"] = "conda 26.7.0"
     assert world.box().survey() == {
-        "conda": ("26.7.0", "PATH"),
+        "conda": ("26.7.0", "conda of this machine"),
         "poetry": ("", ""),
         "uv": ("0.13.8", "installed with mlops-lab"),
         "pip": ("", ""),
@@ -362,7 +366,7 @@ def test_the_survey_installs_nothing_and_survives_a_broken_conda(world: World) -
         world.answers[f"{conda} --version"] = broken
         assert world.box().survey()["conda"] == ("", "")
     conda.unlink()
-    assert world.box().survey()["conda"] == ("", "")
+    assert world.box().survey()["conda"] == (f"py-rattler {version('py-rattler')}", "embedded in mlops-lab")
 
 
 def test_what_was_used_is_marked_and_a_change_of_it_is_seen(world: World) -> None:
@@ -507,10 +511,10 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
 def test_a_broken_or_strange_cache_is_as_good_as_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "facts.json"
     path.write_text(content, encoding="utf-8")
-    facts = toolbox._Facts(path)
+    facts = Facts(path)
     assert facts.get("key", "state") is None
     facts.put("key", "state", {"a": 1})
-    assert toolbox._Facts(path).get("key", "state") == {"a": 1}
+    assert Facts(path).get("key", "state") == {"a": 1}
 
 
 def _trampoline(interpreter: str) -> str:

@@ -40,12 +40,15 @@ def summary(outcome: Outcome, activate: str) -> str:
     """
     took = f"{outcome.seconds:.1f} s" if outcome.because else f"{outcome.seconds * 1000:.0f} ms"
     did = "ready" if outcome.because else "nothing to do: the environment is as the last setup left it"
+    replaced = (("replaced", f"of conda's own packages: {', '.join(outcome.replaced)}"),)
     rows = (
         ("hybrid", f"{outcome.hybrid} ({outcome.reason})"),
+        *((("conda", outcome.engine),) if outcome.engine else ()),
         ("python", outcome.python),
         ("prefix", outcome.prefix),
         ("groups", ", ".join(("main", *outcome.groups))),
         ("packages", f"{len(outcome.packages)} installed"),
+        *(replaced if outcome.replaced else ()),
         ("health", _HEALTH if outcome.because else "as at the last setup; no file has changed since"),
         ("time", took),
         ("activate", activate),
