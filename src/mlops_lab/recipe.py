@@ -123,7 +123,8 @@ def _refuse_unasked_engine(steps: Steps, request: Request) -> None:
     stamp = read_stamp(steps.environment.prefix)
     if steps.engine is None or stamp is None or request.force or request.conda is not None:
         return
-    if stamp.engine and stamp.engine not in {steps.engine.name, steps.project.settings.conda}:
+    # What pyproject.toml names has been asked for as well.
+    if stamp.engine and steps.engine.name not in {stamp.engine, steps.project.settings.conda}:
         raise LabError(
             f"the environment at {steps.environment.prefix} was made by {stamp.engine}, which is not to be found now",
             f"put {stamp.engine} on PATH, or rebuild the environment with `--conda {steps.engine.name}`",
