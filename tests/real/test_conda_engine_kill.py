@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -53,10 +54,12 @@ def wanted(conda: Conda) -> dict[str, dict[str, str]]:
 
 
 def kill(process: subprocess.Popen[str], how: str) -> None:
-    if how == "group":
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        os.kill(process.pid, signal.SIGKILL)
+    # A quick machine may have finished: then there is nothing to heal, and the rest of the test holds all the same.
+    with contextlib.suppress(ProcessLookupError):
+        if how == "group":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            os.kill(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
     for stream in (process.stdout, process.stderr):
         if stream is not None:
@@ -84,7 +87,7 @@ def assert_healed(conda: Conda, name: str, wanted: dict[str, str]) -> None:
 def test_a_create(conda: Conda, wanted: dict[str, dict[str, str]], moment: int) -> None:
     conda.run("env", "remove", "-n", "lab", check=None)
     process = conda.start("env", "create", "-f", "old.yml")
-    at(process, "installing:", moment * 0.02)
+    at(process, "installing:", moment * 0.012)
     kill(process, HOW[moment % 2])
     if (conda.envs / "lab").exists():
         assert contents(conda.envs / "lab") == wanted["old.yml"], "half an environment was seen"
@@ -102,11 +105,23 @@ def test_an_update(conda: Conda, wanted: dict[str, dict[str, str]], moment: int)
     assert_healed(conda, name, wanted[name])
 
 
+def test_what_py_rattler_tries_links_and_copies_with_goes_with_the_next_change(
+    conda: Conda, wanted: dict[str, dict[str, str]]
+) -> None:
+    conda.run("env", "create", "--yes", "-f", "old.yml")
+    prefix = conda.envs / "lab"
+    (prefix / ".refprobe-bnmksu").mkdir()
+    (prefix / ".refprobe-bnmksu" / "src").touch()
+    (prefix / "symtest_bnmksu").symlink_to("nothing")
+    (prefix / "conda-meta" / "prefix_record_bnmksu").touch()
+    assert_healed(conda, "new.yml", wanted["new.yml"])
+
+
 @pytest.mark.parametrize("moment", range(3))
 def test_a_replacing_create(conda: Conda, wanted: dict[str, dict[str, str]], moment: int) -> None:
     conda.run("env", "create", "--yes", "-f", "old.yml")
     process = conda.start("env", "create", "--yes", "-f", "new.yml")
-    at(process, "installing:", 0.05 + moment * 0.05)
+    at(process, "installing:", 0.02 + moment * 0.03)
     kill(process, HOW[moment % 2])
     assert contents(conda.envs / "lab") in (wanted["old.yml"], wanted["new.yml"])
     assert_healed(conda, "new.yml", wanted["new.yml"])

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -245,10 +246,13 @@ def _finish(order: Order, prefix: Path, *, before: set[str], state: str) -> None
 
 def _sweep(prefix: Path, journal: Iterable[str], linking: Iterable[str], cache: Path) -> None:
     """Delete what killed runs left of packages that are not there any more, or never came to be."""
-    # Half written records, py-rattler's and ours, and the link with which py-rattler tries whether links work here.
-    for pattern in ("conda-meta/prefix_record_*", "conda-meta/.*.writing", "symtest_*"):
+    # Half written records, py-rattler's and ours, and what py-rattler tries links and copies on write with.
+    for pattern in ("conda-meta/prefix_record_*", "conda-meta/.*.writing", "symtest_*", ".refprobe-*"):
         for half in prefix.glob(pattern):
-            half.unlink(missing_ok=True)
+            if half.is_dir() and not half.is_symlink():
+                shutil.rmtree(half, ignore_errors=True)
+            else:
+                half.unlink(missing_ok=True)
     found, _ = records.read(prefix)
     owned = records.files_of(found)
     python = next((".".join(record.version.split(".")[:2]) for record in found if record.name == "python"), "")
