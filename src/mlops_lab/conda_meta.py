@@ -22,7 +22,6 @@ __all__ = [
     "digests",
     "folders",
     "has_marker",
-    "names",
     "owned",
     "packages",
     "python_version",
@@ -66,11 +65,6 @@ def packages(prefix: Path) -> dict[str, str]:
 def python_version(prefix: Path) -> str:
     """The version of the Python that conda installed; empty where it installed none."""
     return packages(prefix).get("python", "")
-
-
-def names(prefix: Path) -> list[str]:
-    """The records' file names without their suffix: name, version and build."""
-    return [path.stem for path in _records(prefix)]
 
 
 def has_marker(prefix: Path) -> bool:
