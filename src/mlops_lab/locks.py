@@ -9,15 +9,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl
 
-from mlops_lab import indexes
-from mlops_lab.errors import FOUND, LabError
+from mlops_lab import indexes, refusals
 from mlops_lab.manifests import poetry_lock, pyproject, uv_lock
-from mlops_lab.manifests.markers import marker_environment
+from mlops_lab.manifests.markers import holds, marker_environment
 from mlops_lab.project import LOCKS
+from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mlops_lab.manifests.poetry_lock import LockedPackage
     from mlops_lab.project import Project
@@ -27,6 +28,7 @@ __all__ = [
     "differences",
     "exported_in_step",
     "follow",
+    "hand_over_indexes",
     "pins_of",
     "read_all",
     "supported",
@@ -35,10 +37,14 @@ __all__ = [
 ]
 
 _HASH = re.compile(rb"sha(?:256|384|512):[0-9a-f]+")
+_FROM_GIT = re.compile(rb'resolved_reference = "|source = \{ git = "')
 _PLATFORMS = ("linux", "darwin", "win32")
+_MACHINES = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("darwin", "x86_64"), ("win32", "AMD64"))
+_PATCH = re.compile(r"""python_full_version\s*[<>=!~]+\s*\\?["']((3\.\d+)\.[1-9]\d*)\\?["']""")
+_WITH = " with the extra "
 _MINORS = tuple(f"3.{minor}" for minor in range(8, 17))
 _LOAD: Mapping[str, Callable[[Path], dict[str, Any]]] = {"poetry": poetry_lock.load, "uv": uv_lock.load}
-_VERSIONS_FOR: Mapping[str, Callable[[dict[str, Any], Mapping[str, str], Sequence[str]], dict[str, str]]] = {
+_VERSIONS_FOR: Mapping[str, Callable[..., dict[str, str]]] = {
     "poetry": poetry_lock.versions_for,
     "uv": uv_lock.versions_for,
 }
@@ -86,11 +92,46 @@ def supported(project: Project) -> list[str]:
 
 
 def _environments(project: Project) -> dict[str, dict[str, str]]:
+    """Every place that a lock can tell from another one: name → marker variables.
+
+    Those beside the usual one of a Python and platform count where a lock speaks of them; those that the project
+    excludes for uv (https://docs.astral.sh/uv/concepts/resolution/#limited-resolution-environments) do not.
+    """
+    texts = [path.read_text(encoding="utf-8") for each in LOCKS if (path := project.lock(each)).exists()]
+    patches = {match[1] for text in texts for match in _PATCH.finditer(text)}
+    machines = any("platform_machine" in text for text in texts)
+    limits = project.data.get("tool", {}).get("uv", {}).get("environments", [])
+    markers = [limits] if isinstance(limits, str) else limits
     return {
-        f"{python} on {platform}": marker_environment(python, platform)
-        for python in supported(project)
-        for platform in _PLATFORMS
+        where: environment
+        for name, python in _pythons(project, patches)
+        for where, environment in _platforms(name, python, machines=machines)
+        if not markers or any(holds(marker, environment) for marker in markers)
     }
+
+
+def _pythons(project: Project, patches: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Every Python to look at, with its full version: the first release of a minor one that is allowed, and more."""
+    from packaging.specifiers import SpecifierSet
+
+    allowed = SpecifierSet(pyproject.requires_python(project.data) or "")
+    for minor in supported(project):
+        yield minor, next((full for patch in range(30) if (full := f"{minor}.{patch}") in allowed), minor)
+        for patch in sorted(patches):
+            # Markers name the first release that is otherwise, or the last one that is not.
+            bound = int(patch.rpartition(".")[2])
+            for full in (f"{minor}.{bound}", f"{minor}.{bound + 1}"):
+                if patch.startswith(f"{minor}.") and full in allowed:
+                    yield full, full
+
+
+def _platforms(name: str, python: str, *, machines: bool) -> Iterator[tuple[str, dict[str, str]]]:
+    for platform in _PLATFORMS:
+        usual = marker_environment(python, platform)
+        yield f"{name} on {platform}", usual
+        for system, machine in _MACHINES if machines else ():
+            if system == platform and machine != usual["platform_machine"]:
+                yield f"{name} on {platform} {machine}", usual | {"platform_machine": machine}
 
 
 def _compare(where: str, first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -101,12 +142,20 @@ def _compare(where: str, first: Mapping[str, str], second: Mapping[str, str]) ->
     ]
 
 
-def _versions(project: Project, manager: str, groups: Sequence[str]) -> dict[str, dict[str, str]]:
-    """What a lock gives for every supported Python and platform: place → name → version."""
-    data = _LOAD[manager](project.lock(manager))
-    return {
-        where: _VERSIONS_FOR[manager](data, environment, groups)
-        for where, environment in _environments(project).items()
+def _versions(
+    project: Project, manager: str, groups: Sequence[str], extras: Sequence[str] = ()
+) -> dict[str, dict[str, str]]:
+    """What a lock gives for every supported Python and platform: place → name → version.
+
+    Each extra makes places of its own.
+    """
+    data, versions_for = _LOAD[manager](project.lock(manager)), _VERSIONS_FOR[manager]
+    environments = _environments(project)
+    plain = {where: versions_for(data, environment, groups) for where, environment in environments.items()}
+    return plain | {
+        f"{where}{_WITH}{extra}": versions_for(data, environment, groups, [extra])
+        for extra in extras
+        for where, environment in environments.items()
     }
 
 
@@ -123,23 +172,102 @@ def wanted(project: Project, manager: str, python: str, groups: Sequence[str]) -
 
 
 def differences(project: Project) -> list[Difference]:
-    """Where the two locks disagree: for every supported Python and platform, in the groups that both managers see."""
+    """Where the two locks disagree: for every supported Python and platform.
+
+    Compared are the project's own dependencies, the groups that both managers see, and what each extra adds.
+    """
     alone = set(pyproject.poetry_only_groups(project.data))
     groups = [group for group in pyproject.all_group_names(project.data) if group not in alone]
-    first, second = (_versions(project, manager, groups) for manager in LOCKS)
-    return [found for where in first for found in _compare(where, first[where], second[where])]
+    first, second = (_with_commits(project, manager, groups) for manager in LOCKS)
+    found = [each for where in first for each in _compare(where, first[where], second[where])]
+    plain = {(each.package, each.where, each.first, each.second) for each in found if _WITH not in each.where}
+    return [
+        each
+        for each in found
+        if _WITH not in each.where
+        or (each.package, each.where.partition(_WITH)[0], each.first, each.second) not in plain
+    ]
 
 
-def pins_of(path: Path) -> list[str]:
+def _with_commits(project: Project, manager: str, groups: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The versions, with the commit of what comes from a repository."""
+    found = packages(project, manager) if _FROM_GIT.search(project.lock(manager).read_bytes()) else ()
+    commits = {package.name: f" at {package.commit[:10]}" for package in found if package.commit}
+    return {
+        where: {name: version + commits.get(name, "") for name, version in versions.items()}
+        for where, versions in _versions(project, manager, groups, _extras(project)).items()
+    }
+
+
+def _extras(project: Project) -> list[str]:
+    """The extras that both managers see, https://python-poetry.org/docs/pyproject/#optional-dependencies."""
+    table = project.data.get("project", {})
+    extras = table.get("optional-dependencies", {})
+    if not extras and not table.get("dependencies"):
+        # Of a project that says its dependencies in Poetry's words, uv asks the build backend.
+        extras = project.data.get("tool", {}).get("poetry", {}).get("extras", {})
+    return [pyproject.normalized(name) for name in extras]
+
+
+def hand_over_indexes(project: Project, to: str) -> list[str]:
+    """Tell a manager, in pyproject.toml, of the second indexes that only the other one is told of.
+
+    Args:
+        project: The project; read it again when something was said.
+        to: The manager that is to be told.
+
+    Returns:
+        A sentence for each declaration that was added, or that the manager cannot take.
+
+    Raises:
+        LabError: Nothing can be added to the file as it is written (code 2).
+    """
+    data = project.data.get("tool", {})
+    if not (
+        data.get("poetry", {}).get("source") or {"index", "index-url", "extra-index-url"} & data.get("uv", {}).keys()
+    ):
+        return []
+    from mlops_lab.manifests import index_declarations
+
+    text = pyproject.read_text(project.pyproject)
+    new, said = index_declarations.handed_over(text, to)
+    if new != text:
+        project.pyproject.write_bytes(new.encode())
+    return said
+
+
+def pins_of(path: Path, environments: Iterable[Mapping[str, str]] = ()) -> list[str]:
     """What makes uv take a poetry.lock's very versions: `name==version ; marker`, one for each locked package.
 
-    Without the markers uv fails, or chooses otherwise, as soon as a package is locked at two versions.
+    Without the markers uv fails, or chooses otherwise, as soon as a package is locked at two versions. Extras are left
+    out of them: uv would not apply the pin to what an extra needs indirectly.
+
+    Args:
+        path: The poetry.lock.
+        environments: The places at which no more than one version of a package may be pinned.
     """
+    found: dict[str, list[tuple[str, str | None]]] = {}
+    for package in poetry_lock.read(path):
+        if package.kind == "index":
+            found.setdefault(package.name, []).append((package.version, poetry_lock.without_extras(package.marker)))
     return [
-        f"{package.name}=={package.version}" + (f" ; {package.marker}" if package.marker else "")
-        for package in poetry_lock.read(path)
-        if package.kind == "index"
+        f"{name}=={version}" + (f" ; {marker}" if marker else "")
+        for name, versions in found.items()
+        for version, marker in _told_apart(versions, list(environments))
     ]
+
+
+def _told_apart(
+    versions: list[tuple[str, str | None]], environments: Sequence[Mapping[str, str]]
+) -> list[tuple[str, str | None]]:
+    """Versions that are left when those that only an extra tells from another one are taken for one.
+
+    `==1.0` allows 1.0+cpu and 1.0+cu121 alike: https://packaging.python.org/specifications/version-specifiers/.
+    """
+    if not any(sum(holds(marker, each) for _, marker in versions) > 1 for each in environments):
+        return versions
+    public = {version.partition("+")[0] for version, _ in versions}
+    return [(public.pop(), poetry_lock.joined([marker for _, marker in versions]))] if len(public) == 1 else []
 
 
 def follow(project: Project, leader: str, manager: str, step: Step, fresh: Callable[[], bool]) -> None:
@@ -154,88 +282,137 @@ def follow(project: Project, leader: str, manager: str, step: Step, fresh: Calla
             that was locked already is now declared as well.
 
     Raises:
-        LabError: It cannot take them: the packages are named, with both versions (code 1).
+        LabError: It cannot take them: the packages are named, with both versions and the reason (code 1).
     """
     path = project.lock(manager)
     known = _digest(*(project.lock(each) for each in LOCKS), project.pyproject)
     if path.exists() and (project.remembered("aligned") == known or (not differences(project) and fresh())):
         project.remember(aligned=known)
         return
-    _ALIGN[manager](project, leader, step)
+    try:
+        _ALIGN[manager](project, leader, step)
+    except CommandFailed as error:
+        refusals.explain(error, packages(project, leader), leader, manager)
+        raise
     if wrong := differences(project):
-        raise LabError(
-            f"{path.name} cannot take {len(wrong)} of {LOCKS[leader]}'s versions, the first: {wrong[0]}",
-            f"lock anew with `invoke lock`; if that does not help, loosen the requirement that only {leader} can take",
-            code=FOUND,
-        )
+        raise refusals.refusal(project, wrong, packages(project, leader), leader, manager, step)
     project.remember(aligned=_digest(*(project.lock(each) for each in LOCKS), project.pyproject))
 
 
 def _align_uv(project: Project, leader: str, step: Step) -> None:
-    step("align", by="uv", pins=pins_of(project.lock(leader)))
+    pins = pins_of(project.lock(leader), _environments(project).values())
+    step("align", by="uv", pins=pins)
+    if moved := _other_commits(project, leader, "uv"):
+        # uv keeps the commit that it finds locked, and reads all else about it again.
+        path = project.lock("uv")
+        text = path.read_text(encoding="utf-8")
+        for old, new in moved.values():
+            text = text.replace(f"#{old}", f"#{new}")
+        path.write_text(text, encoding="utf-8")
+        step("align", by="uv", pins=pins)
 
 
 def _align_poetry(project: Project, leader: str, step: Step) -> None:
-    """Lock the leader's pins as direct dependencies of a scratch project, then the real project beside that lock.
+    """Lock beside a lock that has the leader's versions and nothing else.
 
     `poetry lock` keeps what is locked already and still fits; it has no way to be told versions.
     """
+    path = project.lock("poetry")
+    before = path.read_bytes() if path.exists() else None
+    try:
+        path.write_text(poetry_lock.seed(_kept(project, leader)), encoding="utf-8")
+        step("align", by="poetry")
+        if moved := _other_commits(project, leader, "poetry"):
+            path.write_text(poetry_lock.seed(_moved(project, leader, moved, step)), encoding="utf-8")
+            step("align", by="poetry")
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(before)
+        raise
+
+
+def _other_commits(project: Project, leader: str, manager: str) -> dict[str, tuple[str, str]]:
+    """Of what comes from a repository, the commits that are not the leader's: name → this one, the leader's."""
+    led = {package.name: package.commit for package in packages(project, leader) if package.commit}
+    return {
+        package.name: (package.commit, led[package.name])
+        for package in packages(project, manager)
+        if package.commit and led.get(package.name, package.commit) != package.commit
+    }
+
+
+def _moved(
+    project: Project, leader: str, moved: Mapping[str, tuple[str, str]], step: Step
+) -> Iterator[Mapping[str, Any]]:
+    """What Poetry has locked, with other commits: it believes a lock what a repository's package needs.
+
+    So that is asked of a scratch project that declares these commits.
+    """
     import tomlkit
 
-    with tempfile.TemporaryDirectory(dir=project.state, prefix="scratch-") as name:
-        scratch = Path(name)
-        pinned = _pinned_project(project, _reached(project, leader))
-        (scratch / "pyproject.toml").write_text(tomlkit.dumps(pinned), encoding="utf-8")
-        step("align", by="poetry", cwd=scratch)
-        # Beside the real manifest, but not in its place until it is whole.
-        shutil.copy2(scratch / LOCKS["poetry"], project.lock("poetry"))
-    step("align", by="poetry")
-
-
-def _pinned_project(project: Project, pins: Sequence[str]) -> dict[str, Any]:
-    """A manifest that declares the pins and nothing else, for the same Pythons and with the same second indexes."""
     poetry = project.data.get("tool", {}).get("poetry", {})
-    python = poetry.get("dependencies", {}).get("python")
-    made: dict[str, Any] = {
+    addresses = {package.name: str(package.source) for package in packages(project, leader)}
+    manifest = {
         "project": {
             "name": "scratch",
             "version": "0",
-            "requires-python": project.data.get("project", {}).get("requires-python", ">=3.8"),
-            "dependencies": list(pins),
+            "requires-python": pyproject.requires_python(project.data) or ">=3.8",
+            "dependencies": [_requirement(name, addresses[name]) for name in moved],
         },
-        "tool": {"poetry": {"package-mode": False, "dependencies": {}}},
+        "tool": {"poetry": {"package-mode": False, **{key: poetry[key] for key in ("source",) if key in poetry}}},
     }
-    if python is not None:
-        made["tool"]["poetry"]["dependencies"]["python"] = python
-    if "source" in poetry:
-        made["tool"]["poetry"]["source"] = poetry["source"]
-    return made
+    with tempfile.TemporaryDirectory(dir=project.state, prefix="scratch-") as name:
+        (Path(name) / "pyproject.toml").write_text(tomlkit.dumps(manifest), encoding="utf-8")
+        (Path(name) / LOCKS["poetry"]).write_text(poetry_lock.seed(_kept(project, leader)), encoding="utf-8")
+        step("align", by="poetry", cwd=Path(name))
+        asked = poetry_lock.load(Path(name) / LOCKS["poetry"])["package"]
+    known = {pyproject.normalized(entry["name"]): entry for entry in asked}
+    for entry in poetry_lock.load(project.lock("poetry"))["package"]:
+        package = pyproject.normalized(entry["name"])
+        if package in moved:
+            source = {**entry["source"], "resolved_reference": moved[package][1]}
+            yield {**known[package], **{key: entry[key] for key in ("groups", "optional")}, "source": source}
+        else:
+            yield entry
 
 
-def _reached(project: Project, manager: str) -> list[str]:
-    """Every version that a lock gives, with the marker under which it is reached: `name==version ; marker`."""
-    everywhere = _environments(project)
-    places: dict[tuple[str, str], list[str]] = {}
-    for where, versions in _versions(project, manager, pyproject.all_group_names(project.data)).items():
-        for name, version in versions.items():
-            places.setdefault((name, version), []).append(where)
-    return [
-        f"{name}=={version}" + ("" if len(found) == len(everywhere) else f" ; {_marker(found, everywhere)}")
-        for (name, version), found in sorted(places.items())
-        if version
-    ]
+def _requirement(name: str, address: str) -> str:
+    """A package at a commit of uv.lock: `https://host/r.git?branch=main&subdirectory=s#commit`."""
+    place, _, commit = address.partition("#")
+    url, _, query = place.partition("?")
+    folder = dict(parse_qsl(query)).get("subdirectory")
+    return f"{name} @ git+{url}@{commit}" + (f"#subdirectory={folder}" if folder else "")
 
 
-def _marker(found: Sequence[str], everywhere: Mapping[str, Mapping[str, str]]) -> str:
-    clauses = (
-        f"(python_version == '{everywhere[where]['python_version']}'"
-        f" and sys_platform == '{everywhere[where]['sys_platform']}')"
-        for where in found
-    )
-    return " or ".join(clauses)
+def _kept(project: Project, leader: str) -> Iterator[Mapping[str, Any]]:
+    """What Poetry is to find locked: the leader's versions, and of its own lock what the leader does not know.
+
+    What comes from elsewhere than an index, Poetry finds by the project's own declaration. A repository is asked again
+    unless the commit is the leader's: it may have another one by now.
+    """
+    sources = project.data.get("tool", {}).get("poetry", {}).get("source", [])
+    names = {str(source.get("url")).rstrip("/"): source.get("name") for source in sources}
+    led = packages(project, leader)
+    for package in led:
+        if package.kind == "index":
+            url = str(package.source).rstrip("/")
+            source = {"type": "legacy", "url": url, "reference": names[url]} if url in names else None
+            yield {"name": package.name, "version": package.version, **({"source": source} if source else {})}
+    path = project.lock("poetry")
+    if not path.exists():
+        return
+    commits = {package.name: package.commit for package in led}
+    for entry, package in zip(poetry_lock.load(path).get("package", []), poetry_lock.read(path), strict=True):
+        if package.name not in commits or (package.commit and package.commit == commits[package.name]):
+            yield entry
 
 
 _ALIGN: Mapping[str, Callable[[Project, str, Step], None]] = {"uv": _align_uv, "poetry": _align_poetry}
+
+
+# --- exported requirements -----------------------------------------------------------------------------------------
 
 
 def exported_in_step(project: Project, manager: str, groups: Sequence[str], path: Path) -> bool:

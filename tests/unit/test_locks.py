@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +12,10 @@ import pytest
 from mlops_lab import locks, project
 from mlops_lab.errors import FOUND, WRONG, LabError
 from mlops_lab.locks import Difference
+from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from mlops_lab.project import Project
 
@@ -238,11 +239,12 @@ def test_that_locks_agree_is_remembered_until_a_file_changes(
     assert ran.calls == []
 
 
-def test_a_lock_that_cannot_take_the_versions_is_an_error_that_names_the_first(make: Callable[..., Project]) -> None:
+def test_a_lock_that_cannot_take_the_versions_is_an_error_that_names_both(make: Callable[..., Project]) -> None:
     with pytest.raises(LabError) as caught:
         locks.follow(make(files={**BOTH, "uv.lock": uv_lock("1.1")}), "poetry", "uv", Ran(), lambda: True)
     assert caught.value.message == (
-        "uv.lock cannot take 6 of poetry.lock's versions, the first: a 1.0 ≠ 1.1 for Python 3.11 on linux"
+        "uv.lock cannot take 1 of poetry.lock's versions: "
+        "a 1.0 (it takes 1.1) for Python 3.11 on linux and 5 more places"
     )
     assert caught.value.hint == (
         "lock anew with `invoke lock`; if that does not help, loosen the requirement that only poetry can take"
@@ -250,60 +252,222 @@ def test_a_lock_that_cannot_take_the_versions_is_an_error_that_names_the_first(m
     assert caught.value.code == FOUND
 
 
-def test_poetry_takes_the_versions_in_a_scratch_project_first(make: Callable[..., Project], tmp_path: Path) -> None:
-    manifests: list[dict[str, Any]] = []
+def failure(*said: str) -> CommandFailed:
+    return CommandFailed(["uv", "lock"], 1, said[-2:], Path("the.log"), said)
 
-    def writes(ran: Ran) -> None:
-        if (folder := ran.calls[-1]["cwd"]) is not None:
-            manifests.append(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8")))
-            (folder / "poetry.lock").write_text(poetry_lock(), encoding="utf-8")
+
+def test_a_failed_alignment_names_the_package_the_reason_and_the_log(make: Callable[..., Project]) -> None:
+    def fails(_: Ran) -> None:
+        raise failure("error: No solution found", "  cause: Because there is no version of a==1.0, no.", "", "hint: x")
+
+    with pytest.raises(CommandFailed) as caught:
+        locks.follow(make(files={"poetry.lock": poetry_lock()}), "poetry", "uv", Ran(fails), lambda: True)
+    message = "uv.lock cannot take a 1.0 of poetry.lock: Because there is no version of a==1.0, no"
+    assert (caught.value.message, caught.value.code, caught.value.log) == (message, FOUND, Path("the.log"))
+
+
+def test_poetry_finds_the_leaders_versions_locked(make: Callable[..., Project], tmp_path: Path) -> None:
+    found: list[dict[str, Any]] = []
+
+    def writes(_: Ran) -> None:
+        found.append(tomllib.loads((tmp_path / "poetry.lock").read_text(encoding="utf-8")))
+        (tmp_path / "poetry.lock").write_text(poetry_lock(), encoding="utf-8")
 
     ran = Ran(writes)
     locks.follow(make(files={"uv.lock": uv_lock()}), "uv", "poetry", ran, lambda: True)
-    first, second = ran.calls
-    assert first["cwd"].parent == tmp_path / ".mlops-lab"
-    assert not first["cwd"].exists()
-    assert second == {"name": "align", "variant": "", "by": "poetry", "cwd": None}
-    assert (tmp_path / "poetry.lock").read_text(encoding="utf-8") == poetry_lock()
-    places = " or ".join(
-        f"(python_version == '3.11' and sys_platform == '{platform}')" for platform in ("linux", "darwin", "win32")
-    )
-    assert manifests == [
-        {
-            "project": {
-                "name": "scratch",
-                "version": "0",
-                "requires-python": ">=3.11,<3.13",
-                "dependencies": ["a==1.0", "b==2.0", f"c==3.0 ; {places}"],
-            },
-            "tool": {"poetry": {"package-mode": False, "dependencies": {}}},
-        }
+    assert ran.calls == [{"name": "align", "variant": "", "by": "poetry", "cwd": None}]
+    empty = {"optional": False, "python-versions": "*", "groups": ["main"], "files": []}
+    versions = (("a", "1.0"), ("b", "2.0"), ("c", "3.0"))
+    assert found[0]["package"] == [{**empty, "name": name, "version": version} for name, version in versions]
+    assert found[0]["metadata"] == {"lock-version": "2.1", "python-versions": "*", "content-hash": ""}
+
+
+def test_poetry_keeps_what_the_leader_does_not_know_and_where_packages_come_from(make: Callable[..., Project]) -> None:
+    text = f'{PYPROJECT}[[tool.poetry.source]]\nname = "second"\nurl = "{INDEX}/"\npriority = "explicit"\n'
+    more = '[[package]]\nname = "own"\nversion = "4"\noptional = false\ngroups = ["own"]\n'
+    here = make(text, {"uv.lock": uv_lock("1.1"), "poetry.lock": poetry_lock(more=more)})
+    kept = list(locks._kept(here, "uv"))
+    assert [(entry["name"], entry["version"]) for entry in kept] == [
+        ("a", "1.1"),
+        ("b", "2.0"),
+        ("c", "3.0"),
+        ("own", "4"),
     ]
+    assert kept[0]["source"] == {"type": "legacy", "url": INDEX, "reference": "second"}
 
 
-def test_the_scratch_project_has_the_pythons_and_second_indexes_of_the_project(make: Callable[..., Project]) -> None:
-    text = (
-        f'{PYPROJECT}[tool.poetry.dependencies]\npython = ">=3.11,<3.13"\n'
-        f'[[tool.poetry.source]]\nname = "second"\nurl = "{SECOND}"\npriority = "explicit"\n'
-    )
-    made = locks._pinned_project(make(text), ["a==1.0"])
-    assert made["tool"]["poetry"] == {
-        "package-mode": False,
-        "dependencies": {"python": ">=3.11,<3.13"},
-        "source": [{"name": "second", "url": SECOND, "priority": "explicit"}],
-    }
-
-
-def test_a_failed_scratch_lock_leaves_the_projects_own_alone(make: Callable[..., Project], tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [None, poetry_lock("0.9")])
+def test_a_failed_poetry_lock_leaves_the_one_that_was_there(
+    make: Callable[..., Project], tmp_path: Path, before: str | None
+) -> None:
     def fails(_: Ran) -> None:
         raise LabError("no")
 
-    before = poetry_lock("0.9")
-    here = make(files={"uv.lock": uv_lock(), "poetry.lock": before})
+    here = make(files={"uv.lock": uv_lock(), **({"poetry.lock": before} if before else {})})
     with pytest.raises(LabError, match=r"^no$"):
         locks.follow(here, "uv", "poetry", Ran(fails), lambda: True)
-    assert (tmp_path / "poetry.lock").read_text(encoding="utf-8") == before
-    assert list((tmp_path / ".mlops-lab").glob("scratch-*")) == []
+    path = tmp_path / "poetry.lock"
+    assert (path.read_text(encoding="utf-8") if path.exists() else None) == before
+
+
+# --- extras, places, repositories ---
+
+EXTRAS = f"""{PYPROJECT}
+[project.optional-dependencies]
+Web_UI = ["d"]
+"""
+POETRY_EXTRA = """
+[[package]]
+name = "d"
+version = "4.0"
+optional = true
+groups = ["main"]
+markers = "python_version >= \\"3.12\\" and extra == \\"web-ui\\""
+"""
+
+
+def uv_extra(version: str = "4.0", marker: str = "python_full_version >= '3.12'") -> str:
+    edge = f'[package.optional-dependencies]\nweb-ui = [{{ name = "d", marker = "{marker}" }}]\n\n'
+    package = f'\n[[package]]\nname = "d"\nversion = "{version}"\nsource = {{ registry = "{INDEX}" }}\n'
+    return uv_lock().replace("[package.dev-dependencies]", f"{edge}[package.dev-dependencies]") + package
+
+
+def test_what_only_an_extra_wants_is_compared_and_not_installed(make: Callable[..., Project]) -> None:
+    files = {"poetry.lock": poetry_lock(more=POETRY_EXTRA), "uv.lock": uv_extra()}
+    assert locks.differences(make(EXTRAS, files)) == []
+    assert "d" not in locks.wanted(make(EXTRAS, files), "poetry", "3.12.1", ())
+    assert "d" not in locks.wanted(make(EXTRAS, files), "uv", "3.12.1", ())
+    found = locks.differences(make(EXTRAS, {**files, "uv.lock": uv_extra("4.1")}))
+    assert [str(each) for each in found] == [
+        f"d 4.0 ≠ 4.1 for Python 3.12 on {platform} with the extra web-ui" for platform in ("linux", "darwin", "win32")
+    ]
+
+
+def test_what_differs_anyway_is_not_told_again_for_each_extra(make: Callable[..., Project]) -> None:
+    files = {"poetry.lock": poetry_lock("1.1", POETRY_EXTRA), "uv.lock": uv_extra()}
+    found = locks.differences(make(EXTRAS, files))
+    assert {(each.package, each.where.partition(" with")[2]) for each in found} == {("a", "")}
+
+
+def test_the_extras_of_poetrys_own_tables_count_where_uv_sees_them(make: Callable[..., Project]) -> None:
+    legacy = '[tool.poetry.extras]\nOld_One = ["d"]\n'
+    dynamic = '[project]\nname = "p"\nversion = "1"\ndynamic = ["dependencies", "optional-dependencies"]\n'
+    assert locks._extras(make(dynamic + legacy)) == ["old-one"]
+    assert locks._extras(make(PYPROJECT + legacy)) == []
+
+
+def test_uv_is_pinned_whatever_the_extra(tmp_path: Path) -> None:
+    (tmp_path / "poetry.lock").write_text(poetry_lock(more=POETRY_EXTRA), encoding="utf-8")
+    assert locks.pins_of(tmp_path / "poetry.lock")[-1] == 'd==4.0 ; python_version >= "3.12"'
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [(("4.0+cpu", "4.0+cu121"), ["d==4.0"]), (("4.0", "4.1"), []), (("4.0",), ["d==4.0"])],
+)
+def test_versions_that_only_an_extra_tells_apart_are_one_pin_or_none(
+    make: Callable[..., Project], versions: tuple[str, ...], expected: list[str]
+) -> None:
+    entry = '[[package]]\nname = "d"\nversion = "{}"\noptional = true\ngroups = ["main"]\nmarkers = "extra == \'{}\'"\n'
+    more = "".join(entry.format(version, f"e{number}") for number, version in enumerate(versions))
+    here = make(EXTRAS, {"poetry.lock": poetry_lock(more=more)})
+    pins = locks.pins_of(here.lock("poetry"), locks._environments(here).values())
+    assert [pin for pin in pins if pin.startswith("d")] == expected
+
+
+def test_only_the_places_count_that_the_project_names_for_uv(make: Callable[..., Project]) -> None:
+    text = f"{PYPROJECT}[tool.uv]\nenvironments = [\"sys_platform == 'linux'\", \"sys_platform == 'darwin'\"]\n"
+    assert list(locks._environments(make(text))) == [
+        f"{python} on {platform}" for python in ("3.11", "3.12") for platform in ("linux", "darwin")
+    ]
+
+
+def test_machines_and_patch_releases_count_where_a_lock_speaks_of_them(make: Callable[..., Project]) -> None:
+    markers = "\"python_full_version < '3.11.3' and platform_machine == 'aarch64'\""
+    more = f'[[package]]\nname = "d"\nversion = "4"\noptional = false\ngroups = ["main"]\nmarkers = {markers}\n'
+    text = PYPROJECT.replace(">=3.11,", ">=3.11.3,")
+    found = locks._environments(make(text, {"poetry.lock": poetry_lock(more=more)}))
+    assert [where for where in found if where.endswith("on linux")] == [
+        "3.11 on linux",
+        "3.11.3 on linux",
+        "3.11.4 on linux",
+        "3.12 on linux",
+    ]
+    assert found["3.11 on linux"]["python_full_version"] == "3.11.3"
+    assert {where.partition(" on ")[2] for where in found} >= {"darwin", "win32"}
+    assert len({where.partition(" on ")[2] for where in found}) == 5
+
+
+def from_git(commit: str, needs: str = "") -> str:
+    return (
+        '[[package]]\nname = "d"\nversion = "4"\noptional = false\ngroups = ["main"]\npython-versions = "*"\n'
+        f'{needs}[package.source]\ntype = "git"\nurl = "https://code.example/d.git"\nreference = "main"\n'
+        f'resolved_reference = "{commit}"\n'
+    )
+
+
+def uv_from_git(commit: str) -> str:
+    package = '\n[[package]]\nname = "d"\nversion = "4"\nsource = {{ git = "https://code.example/d.git?{}#{}" }}\n'
+    query = "subdirectory=lib&branch=main"
+    edges = uv_lock().replace('[{ name = "a" }', '[{ name = "a" }, { name = "d" }')
+    return edges + package.format(query, commit)
+
+
+OLD, NEW = "1" * 40, "2" * 40
+
+
+def test_another_commit_is_a_difference_and_uv_follows_it(make: Callable[..., Project], tmp_path: Path) -> None:
+    def writes(ran: Ran) -> None:
+        if len(ran.calls) == 1:
+            (tmp_path / "uv.lock").write_text(uv_from_git(NEW), encoding="utf-8")
+
+    files = {"poetry.lock": poetry_lock(more=from_git(OLD)), "uv.lock": uv_from_git(NEW)}
+    here = make(files=files)
+    assert str(locks.differences(here)[0]) == "d 4 at 1111111111 ≠ 4 at 2222222222 for Python 3.11 on linux"
+    ran = Ran(writes)
+    locks.follow(here, "poetry", "uv", ran, lambda: True)
+    assert len(ran.calls) == 2
+    assert (tmp_path / "uv.lock").read_text(encoding="utf-8") == uv_from_git(OLD)
+
+
+def test_poetry_follows_another_commit_with_what_that_one_needs(make: Callable[..., Project], tmp_path: Path) -> None:
+    scratch: list[str] = []
+
+    def writes(ran: Ran) -> None:
+        folder = ran.calls[-1]["cwd"]
+        if folder is not None:
+            scratch.append((folder / "pyproject.toml").read_text(encoding="utf-8"))
+            needs = '[package.dependencies]\na = ">=1"\n'
+            (folder / "poetry.lock").write_text(poetry_lock(more=from_git(OLD, needs)), encoding="utf-8")
+        elif len(ran.calls) == 1:
+            (tmp_path / "poetry.lock").write_text(poetry_lock(more=from_git(NEW)), encoding="utf-8")
+
+    ran = Ran(writes)
+    here = make(files={"uv.lock": uv_from_git(OLD)})
+    locks.follow(here, "uv", "poetry", ran, lambda: True)
+    assert [call["cwd"] is None for call in ran.calls] == [True, False, True]
+    declared = tomllib.loads(scratch[0])["project"]["dependencies"]
+    assert declared == [f"d @ git+https://code.example/d.git@{OLD}#subdirectory=lib"]
+    (entry,) = [each for each in tomllib.loads(_text(here, "poetry"))["package"] if each["name"] == "d"]
+    assert entry["source"]["reference"] == "main"
+    assert entry["source"]["resolved_reference"] == OLD
+    assert entry["dependencies"] == {"a": ">=1"}
+
+
+def _text(project: Project, manager: str) -> str:
+    return project.lock(manager).read_text(encoding="utf-8")
+
+
+def test_a_manager_is_told_of_indexes_in_the_manifest(make: Callable[..., Project]) -> None:
+    source = f'[[tool.poetry.source]]\nname = "second"\nurl = "{SECOND}"\npriority = "explicit"\n'
+    assert locks.hand_over_indexes(make(), "uv") == []
+    here = make(PYPROJECT + source)
+    assert locks.hand_over_indexes(here, "poetry") == []
+    assert here.pyproject.read_text(encoding="utf-8") == PYPROJECT + source
+    told = ["pyproject.toml: uv is told of the index second, which Poetry has"]
+    assert locks.hand_over_indexes(here, "uv") == told
+    assert tomllib.loads(here.pyproject.read_text(encoding="utf-8"))["tool"]["uv"]["index"][0]["url"] == SECOND
+    assert locks.hand_over_indexes(project.find(here.root), "uv") == []
 
 
 # --- exported requirements ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -10,13 +11,15 @@ from mlops_lab.manifests.markers import holds
 from mlops_lab.manifests.pyproject import at, normalized, read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["LockedPackage", "joined", "load", "read", "versions_for"]
+__all__ = ["LockedPackage", "decided", "joined", "load", "read", "seed", "versions_for", "without_extras"]
 
 # What `type` says in a [package.source]; without one the package comes from the default index.
 KINDS = {"legacy": "index", "git": "git", "url": "url", "file": "path", "directory": "path"}
+EXTRA = re.compile(r"""extra (==|!=) (?:'([^']*)'|"([^"]*)")""")
+TRUE, FALSE = "python_version >= '0'", "python_version < '0'"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class LockedPackage:
         optional: Only an extra wants it.
         source: Its address: an index, a repository, a file or a folder. None: the default index.
         kind: `index`, `git`, `url`, `path` or `project` (the project itself and the members of its workspace).
+        commit: The commit, of a package from a repository.
     """
 
     name: str
@@ -40,6 +44,7 @@ class LockedPackage:
     optional: bool
     source: str | None
     kind: str
+    commit: str = ""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -72,6 +77,7 @@ def versions_for(
     path_or_data: Path | Mapping[str, Any],
     environment: Mapping[str, str],
     groups: Sequence[str],
+    extras: Sequence[str] = (),
 ) -> dict[str, str]:
     """What Poetry would install: version by name.
 
@@ -79,13 +85,22 @@ def versions_for(
         path_or_data: The lock, or its tables (`load`).
         environment: Every marker variable (`marker_environment`).
         groups: Those beside the main dependencies, which always count.
+        extras: The project's own extras that are asked for.
     """
     data = path_or_data if isinstance(path_or_data, Mapping) else load(path_or_data)
     wanted = {"main", *(normalized(group) for group in groups)}
+    active = {normalized(extra) for extra in extras}
+    known: dict[str | None, bool] = {}
+
+    def passes(marker: str | None) -> bool:
+        if marker not in known:
+            known[marker] = holds(decided(marker, active), environment)
+        return known[marker]
+
     return {
         normalized(entry["name"]): str(entry["version"])
         for entry in data.get("package", [])
-        if _is_wanted(entry, wanted, environment)
+        if _is_wanted(entry, wanted, passes)
     }
 
 
@@ -97,11 +112,49 @@ def joined(markers: Sequence[str | None]) -> str | None:
     return distinct[0] if len(distinct) == 1 else " or ".join(f"({marker})" for marker in distinct)
 
 
-def _is_wanted(entry: Mapping[str, Any], wanted: set[str], environment: Mapping[str, str]) -> bool:
+def decided(marker: str | None, active: Iterable[str]) -> str | None:
+    """The marker with its extras decided: several can be active, but a marker evaluates one value only."""
+
+    def said(match: re.Match[str]) -> str:
+        return TRUE if ((match[2] or match[3]) in active) == (match[1] == "==") else FALSE
+
+    return EXTRA.sub(said, marker) if marker else marker
+
+
+def without_extras(marker: str | None) -> str | None:
+    """Where a marker can hold at all, whatever the extras; None: everywhere."""
+    if not marker or not EXTRA.search(marker):
+        return marker
+    text, before = EXTRA.sub("*", marker), ""
+    while text != before:
+        # One that is true adds nothing to an `and`; parentheses around nothing else can go.
+        before, text = text, re.sub(r"\((\*(?: or \*)*)\)", "*", re.sub(r"\* and | and \*", "", text))
+    if "*" not in text:
+        return text
+    return text.replace("*", TRUE) if "(" in text else None
+
+
+def seed(packages: Iterable[Mapping[str, Any]]) -> str:
+    """A poetry.lock from which `poetry lock` takes versions: it keeps what is locked already and still fits.
+
+    Of a package from an index Poetry reads no more than name, version and source here; the rest it looks up again.
+
+    Args:
+        packages: The fields of each package that shall not be as in the empty one; `name` and `version` at least.
+    """
+    import tomlkit
+
+    empty = {"optional": False, "python-versions": "*", "groups": ["main"], "files": []}
+    entries = [{**empty, **package} for package in packages]
+    metadata = {"lock-version": "2.1", "python-versions": "*", "content-hash": ""}
+    return tomlkit.dumps({"package": entries, "metadata": metadata})
+
+
+def _is_wanted(entry: Mapping[str, Any], wanted: set[str], passes: Callable[[str | None], bool]) -> bool:
     markers = _markers(entry)
     if not markers:  # before lock-version 2.1 neither groups nor markers were written
         return not entry.get("optional", False)
-    return any(holds(marker, environment) for group, marker in markers.items() if group in wanted)
+    return any(passes(marker) for group, marker in markers.items() if group in wanted)
 
 
 def _markers(entry: Mapping[str, Any]) -> dict[str, str | None]:
@@ -125,4 +178,5 @@ def _package(entry: Mapping[str, Any]) -> LockedPackage:
         optional=bool(entry.get("optional", False)),
         source=source.get("url"),
         kind=KINDS.get(source.get("type", "legacy"), "index"),
+        commit=str(source.get("resolved_reference", "")),
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab.manifests.markers import holds
-from mlops_lab.manifests.poetry_lock import LockedPackage, joined
+from mlops_lab.manifests.poetry_lock import LockedPackage, decided, joined
 from mlops_lab.manifests.pyproject import at, normalized, read_toml
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ __all__ = ["LockedPackage", "load", "read", "versions_for"]
 
 KINDS = {"registry": "index", "git": "git", "url": "url", "path": "path", "directory": "path", "editable": "path"}
 HINT = "make a new one: uv lock"
-# Conflicting extras and groups are written into markers as extras: https://docs.astral.sh/uv/reference/internals/
-EXTRA = re.compile(r"""extra (==|!=) (?:'([^']*)'|"([^"]*)")""")
 
 Entry = Mapping[str, Any]
 
@@ -54,7 +51,7 @@ def read(path: Path) -> tuple[LockedPackage, ...]:
     data = load(path)
     graph = _Graph(data, lambda _: True)
     grouped = {group: graph.reach(graph.group(group)) for group in graph.group_names()}
-    by_group = {"main": graph.reach(graph.main(extras=True))} | grouped
+    by_group = {"main": graph.reach([*graph.main(), *graph.extras()])} | grouped
     needed = graph.reach(graph.main()).union(*grouped.values())
     return tuple(
         _package(
@@ -71,6 +68,7 @@ def versions_for(
     path_or_data: Path | Mapping[str, Any],
     environment: Mapping[str, str],
     groups: Sequence[str],
+    extras: Sequence[str] = (),
 ) -> dict[str, str]:
     """What uv would install: version by name, without the project itself and what is virtual (never installed).
 
@@ -78,27 +76,26 @@ def versions_for(
         path_or_data: The lock, or its tables (`load`).
         environment: Every marker variable (`marker_environment`).
         groups: Those beside the main dependencies, which always count.
+        extras: The project's own extras that are asked for.
     """
     data = path_or_data if isinstance(path_or_data, Mapping) else load(path_or_data)
-    wanted = [normalized(group) for group in groups]
-    graph = _Graph(data, lambda marker: holds(_without_extras(marker, graph.spelled(wanted)), environment))
-    edges = [*graph.main(), *(edge for group in wanted for edge in graph.group(group))]
+    wanted, asked = [normalized(group) for group in groups], [normalized(extra) for extra in extras]
+    known: dict[str | None, bool] = {}
+
+    def passes(marker: str | None) -> bool:
+        if marker not in known:
+            known[marker] = holds(decided(marker, active), environment)
+        return known[marker]
+
+    graph = _Graph(data, passes)
+    active = graph.spelled(wanted, asked)
+    edges = [*graph.main(), *(edge for group in wanted for edge in graph.group(group)), *graph.extras(asked)]
     reached = graph.reach(edges)
     return {
         normalized(entry["name"]): str(entry.get("version", ""))
         for number, entry in enumerate(graph.entries)
         if number in reached and not _is_here(entry) and "virtual" not in entry["source"]
     }
-
-
-def _without_extras(marker: str | None, active: Iterable[str]) -> str | None:
-    """The marker with its extras decided: several can be active, but a marker evaluates one value only."""
-
-    def decided(match: re.Match[str]) -> str:
-        is_active = (match[2] or match[3]) in active
-        return "python_version >= '0'" if is_active == (match[1] == "==") else "python_version < '0'"
-
-    return EXTRA.sub(decided, marker) if marker else marker
 
 
 def _is_here(entry: Entry) -> bool:
@@ -115,6 +112,7 @@ def _package(entry: Entry, *, project: bool, groups: tuple[str, ...], optional: 
         optional=optional,
         source=str(address),
         kind="project" if project else KINDS.get(key, "path"),
+        commit=str(address).rpartition("#")[2] if key == "git" else "",
     )
 
 
@@ -148,19 +146,25 @@ class _Graph:
         ]
         return list(dict.fromkeys(name for table in tables for name in table))
 
-    def spelled(self, groups: Iterable[str]) -> set[str]:
-        """The groups as markers spell them where groups conflict."""
-        return {f"group-{len(root['name'])}-{root['name']}-{group}" for root in self.roots for group in groups}
+    def spelled(self, groups: Iterable[str], extras: Iterable[str]) -> set[str]:
+        """Groups and extras as markers spell them where some conflict.
 
-    def main(self, *, extras: bool = False) -> list[Entry]:
-        """The edges that leave the project; those of its own extras only when asked for."""
+        Source: https://docs.astral.sh/uv/reference/internals/resolver/#conflicting-dependencies
+        """
+        words = [*(("group", group) for group in groups), *(("extra", extra) for extra in extras)]
+        return {f"{word}-{len(root['name'])}-{root['name']}-{name}" for root in self.roots for word, name in words}
+
+    def main(self) -> list[Entry]:
+        """The edges that leave the project, without those of its own extras."""
         edges = [edge for root in self.roots for edge in root.get("dependencies", [])]
         edges += [{"name": root["name"]} for root in self.roots if not _is_here(root)]
-        edges += self.manifest.get("requirements", [])
-        if extras:
-            tables = [root.get("optional-dependencies", {}) for root in self.roots]
-            edges += [edge for table in tables for extra in table.values() for edge in extra]
-        return edges
+        return [*edges, *self.manifest.get("requirements", [])]
+
+    def extras(self, names: Iterable[str] | None = None) -> list[Entry]:
+        """The edges that leave the project for these of its extras, or for all of them."""
+        tables = [root.get("optional-dependencies", {}) for root in self.roots]
+        wanted = list(names) if names is not None else list(dict.fromkeys(name for table in tables for name in table))
+        return [edge for table in tables for name in wanted for edge in table.get(name, [])]
 
     def group(self, name: str) -> list[Entry]:
         """The edges that leave the project for one of its groups; none for a group that it does not have."""
