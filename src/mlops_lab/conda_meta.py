@@ -5,6 +5,7 @@ Source: https://docs.conda.io/projects/conda/en/stable/dev-guide/deep-dives/inst
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 __all__ = [
     "FOLDER",
@@ -22,10 +23,13 @@ __all__ = [
     "digests",
     "folders",
     "has_marker",
+    "needed",
     "owned",
     "packages",
     "python_version",
+    "records",
     "replaced",
+    "requested",
     "scripts",
     "specs_of",
     "variables",
@@ -36,6 +40,10 @@ FOLDER = "conda-meta"
 # Directly in site-packages: setuptools carries others inside.
 _RECORDED = re.compile(r"(?:^|/)site-packages/[^/]+\.(?:dist-info/METADATA|egg-info/PKG-INFO)$")
 _SEPARATORS = re.compile(r"[-_.]+")
+_NAME = re.compile(r"(?:\S+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
+# https://github.com/conda/conda/blob/main/conda/history.py
+_SAID = re.compile(r"#\s*(?P<what>cmd|\w+ specs)\s*:\s*(?P<text>.*)")
+_MAKES = re.compile(r"\benv (?P<how>create|update)\b")
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,22 @@ class Replaced:
 def packages(prefix: Path) -> dict[str, str]:
     """The packages that conda installed: name → version, as the records' file names have them."""
     return {name: version for name, version, _build in map(_parts, _records(prefix))}
+
+
+def records(prefix: Path) -> dict[str, str]:
+    """The packages that conda installed: name → its record, `name-version-build`."""
+    return {_parts(path)[0]: path.stem for path in _records(prefix)}
+
+
+def needed(prefix: Path) -> set[str]:
+    """The names of the packages that packages of conda's need."""
+    depends = (_read(path).get("depends") for path in _records(prefix))
+    return {name for each in depends if isinstance(each, list) for text in each if (name := _name(str(text)))}
+
+
+def _name(spec: str) -> str:
+    match = _NAME.match(spec.strip())
+    return match["name"].lower() if match else ""
 
 
 def python_version(prefix: Path) -> str:
@@ -204,3 +228,62 @@ def scripts(prefix: Path, when: str, suffix: str) -> list[Path]:
     found = sorted((prefix / "etc" / "conda" / f"{when}.d").glob(f"*{suffix}"))
     # What was set up last is taken down first.
     return found if when == "activate" else found[::-1]
+
+
+# --- the history ---------------------------------------------------------------------------------------------------
+
+
+def requested(prefix: Path, files: Collection[str]) -> dict[str, str]:
+    """What somebody asked conda for by name, and has not removed since: name → spec, as conda's history has it.
+
+    What an environment was made from and what one of the files asked for is nobody's word: it stands in the file.
+
+    Args:
+        prefix: The prefix.
+        files: The names of the project's environment files.
+    """
+    found: dict[str, str] = {}
+    for entry in _history(prefix):
+        for name in map(_name, entry.get("remove", [])):
+            found.pop(name, None)
+        specs = {_name(spec): spec for spec in entry.get("update", [])}
+        if _is_from_file(" ".join(entry.get("cmd", [])), files):
+            found = {name: spec for name, spec in found.items() if name not in specs}
+        else:
+            found |= {name: spec for name, spec in specs.items() if name}
+    return found
+
+
+def _is_from_file(command: str, files: Collection[str]) -> bool:
+    made = _MAKES.search(command)
+    return bool(made and (made["how"] == "create" or any(word in files for word in re.split(r"[\s/\\=]+", command))))
+
+
+def _history(prefix: Path) -> Iterator[dict[str, list[str]]]:
+    """The commands of the history: `cmd`, `update` and `remove` → what stands there."""
+    try:
+        lines = (prefix / FOLDER / "history").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    entry: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith("==>"):
+            yield entry
+            entry = {}
+        elif match := _SAID.match(line.strip()):
+            what, text = match["what"], match["text"]
+            action = what.partition(" ")[0]
+            action = {"install": "update", "create": "update", "uninstall": "remove"}.get(action, action)
+            entry[action] = [text] if what == "cmd" else _listed(text)
+    yield entry
+
+
+def _listed(text: str) -> list[str]:
+    """Specs in the form of Python's lists, or with commas between them, as older condas wrote them."""
+    if not text.startswith("["):
+        return [spec.strip() for spec in text.split(",") if spec.strip()]
+    try:
+        specs = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return []
+    return [spec for spec in specs if isinstance(spec, str)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["CondaEnv", "is_python", "python_specifier", "read"]
+__all__ = ["CondaEnv", "is_python", "name_of", "python_specifier", "read"]
 
 TOP = "write `name:`, `channels:` and `dependencies:`"
 
@@ -115,6 +115,12 @@ def _variables(path: Path, node: yaml.Node | None) -> dict[str, str]:
 def is_python(dependency: str) -> bool:
     """Whether a dependency asks for the interpreter."""
     return PYTHON.fullmatch(dependency.strip()) is not None
+
+
+def name_of(dependency: str) -> str:
+    """The name in a dependency such as `conda-forge::numpy >=2` or pip's `numpy[extra]==2.0`; empty without one."""
+    match = re.match(r"(?:[^\s\[=]+::)?([A-Za-z0-9_][A-Za-z0-9._-]*)", dependency.strip())
+    return match[1] if match else ""
 
 
 def python_specifier(version: str) -> str:
