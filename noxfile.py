@@ -33,7 +33,7 @@ __all__ = ["check", "lint", "tests", "types"]
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
-_GROUP = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
+_GROUP = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev", "server")
 
 
 def _install(session: nox.Session, *what: str) -> None:

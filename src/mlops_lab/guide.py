@@ -433,6 +433,34 @@ EXTRAS: tuple[Row, ...] = (
         _same('python -c "import sys; print(sys.prefix)"', *BACKENDS),
         needs_environment=True,
     ),
+    Row(
+        0,
+        "build",
+        "Build the package",
+        "A wheel is installed without running any code of the project, and an sdist is what it was made from.",
+        {
+            "poetry": Spelling("poetry build --output={dist}"),
+            "uv": Spelling("uv build --out-dir={dist}"),
+        },
+    ),
+    Row(
+        0,
+        "publish",
+        "Publish the package",
+        "What others install is the very pair of files that was built and checked here.",
+        {
+            "poetry": Spelling(
+                "poetry publish --repository={repository} --dist-dir={dist}",
+                {"rehearsal": "poetry publish --dry-run --repository={repository} --dist-dir={dist}"},
+            ),
+            "uv": Spelling(
+                "uv publish --publish-url={upload} {files}",
+                {"rehearsal": "uv publish --dry-run --publish-url={upload} {files}"},
+                # They lead to another repository, or pass over without a word what is in its index already.
+                without=("UV_PUBLISH_INDEX", "UV_PUBLISH_URL", "UV_PUBLISH_CHECK_URL"),
+            ),
+        },
+    ),
 )
 """Commands beyond the nine steps; they stand here because a command stands nowhere else."""
 
@@ -504,6 +532,10 @@ _LABELS: Mapping[str, str] = MappingProxyType(
         "pins": "PACKAGE==VERSION…",
         "kernel": "NAME",
         "title": "NAME",
+        "dist": "DIST",
+        "files": "FILE…",
+        "repository": "REPOSITORY",
+        "upload": "ADDRESS",
     }
 )
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")

@@ -62,6 +62,11 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "this Python cannot make environments: install its venv package (Debian: python3-venv)",
     ),
     (r"No module named '?ipykernel'?", "the environment has no ipykernel: `invoke add ipykernel --group dev`"),
+    # Our own lie in folders that ignore themselves, which such a backend does not see.
+    (
+        r"source distribution includes a virtual environment",
+        "the build packs all that the project's own .gitignore does not name: add /.mlops-lab/ and /.venv/ to it",
+    ),
     (r"Permission denied", "make the file or folder writable, or choose another place with --prefix"),
 )
 

@@ -25,8 +25,10 @@ __all__ = [
     "for_pip",
     "for_poetry",
     "for_uv",
+    "poetry_repositories",
     "project_indexes",
     "read_pip_config",
+    "uv_publishes_to",
 ]
 
 # Names of their own, so that a test can stand on another system.
@@ -213,6 +215,33 @@ def declares_default_index(pyproject: Mapping[str, Any]) -> bool:
     return bool(uv.get("index-url") or uv.get("no-index")) or any(
         index.get("default") is True for index in _tables(uv, "index")
     )
+
+
+def poetry_repositories(environ: Mapping[str, str]) -> dict[str, str]:
+    """List the repositories that Poetry is configured to publish to: name → upload address; variables before files.
+
+    The addresses may hold credentials.
+
+    Source: https://python-poetry.org/docs/repositories/#publishable-repositories
+    """
+    found: dict[str, str] = {}
+    for folder in reversed(_poetry_folders(environ)):
+        tables = _table(_toml(folder / "config.toml"), "repositories")
+        urls = {name: table.get("url") for name, table in tables.items() if isinstance(table, dict)}
+        found |= {name: url for name, url in urls.items() if isinstance(url, str) and url}
+    for variable, url in environ.items():
+        if url and (match := re.fullmatch(r"POETRY_REPOSITORIES_(\w+)_URL", variable)):
+            found[match[1].lower().replace("_", "-")] = url
+    return found
+
+
+def uv_publishes_to(pyproject: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Tell where uv publishes to when nobody tells it; empty where it is not configured.
+
+    Source: https://docs.astral.sh/uv/reference/settings/#publish-url
+    """
+    set_here = _table(pyproject, "tool", "uv").get("publish-url")
+    return str(set_here or _uv_toml(environ).get("publish-url") or "")
 
 
 # pip's configuration

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ PINS: Mapping[str, str] = {
 }
 """The tools' versions where the project says nothing."""
 _STATE = ".mlops-lab"
+_ADDRESSES = ("publish", "index")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Settings:
         groups: The dependency groups to install by default; None stands for every non-optional one.
         tools: Tool → the versions of it that will do.
         conda: The program that shall act as conda.
+        repositories: Name → where a package is published to: its `publish` address, and `index`, its simple page.
     """
 
     hybrid: str | None = None
@@ -53,15 +56,24 @@ class Settings:
     groups: tuple[str, ...] | None = None
     tools: Mapping[str, str] = field(default_factory=lambda: dict(PINS))
     conda: str | None = None
+    repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a pyproject.toml, as it was when it was read."""
+    """A folder with a pyproject.toml, as it was when it was read.
+
+    Attributes:
+        root: The folder.
+        data: What pyproject.toml says.
+        settings: What it says to us.
+        home: Of a draft, the folder of the project itself.
+    """
 
     root: Path
     data: Mapping[str, Any]
     settings: Settings
+    home: Path | None = None
 
     @property
     def pyproject(self) -> Path:
@@ -107,7 +119,7 @@ class Project:
     @property
     def name(self) -> str:
         """The project's normalised name; its folder's name where it has none."""
-        return pyproject.project_name(self.data) or self.root.name
+        return pyproject.project_name(self.data) or (self.home or self.root).name
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -120,6 +132,10 @@ class Project:
         return {name: path for name in MANIFESTS if (path := self.root / name).is_file()}
 
     @property
+    def _state(self) -> Path:
+        return (self.home or self.root) / _STATE
+
+    @property
     def state(self) -> Path:
         """The folder for logs and the last hybrid; it ignores itself in git.
 
@@ -127,7 +143,7 @@ class Project:
             LabError: It cannot be made (code 2).
             OSError: The disk is full.
         """
-        folder = self.root / _STATE
+        folder = self._state
         try:
             folder.mkdir(exist_ok=True)
             ignore = folder / ".gitignore"
@@ -142,7 +158,7 @@ class Project:
     def remembered(self, name: str) -> str | None:
         """What `remember` kept; None where there is nothing that can be read."""
         try:
-            value = json.loads((self.root / _STATE / "state.json").read_text(encoding="utf-8"))[name]
+            value = json.loads((self._state / "state.json").read_text(encoding="utf-8"))[name]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return value if isinstance(value, str) else None
@@ -163,8 +179,12 @@ class Project:
         temporary.replace(path)
 
 
-def find(start: Path) -> Project:
+def find(start: Path, *, home: Path | None = None) -> Project:
     """The project that a folder lies in.
+
+    Args:
+        start: The folder.
+        home: Of a draft, the folder of the project itself.
 
     Raises:
         LabError: No pyproject.toml here or above, or it is broken (code 2).
@@ -173,7 +193,7 @@ def find(start: Path) -> Project:
         path = folder / "pyproject.toml"
         if path.exists():
             data = pyproject.read(path)
-            return Project(folder, data, _settings(data))
+            return Project(folder, data, _settings(data), home)
     raise LabError(
         f"there is no pyproject.toml in {start} or above it",
         "go to the project's folder, or make one with `poetry init`",
@@ -197,7 +217,14 @@ def _settings(data: Mapping[str, Any]) -> Settings:
     conda = _text(table, "conda")
     if conda is not None and conda not in ENGINES:
         raise LabError(f"pyproject.toml: there is no conda engine {conda!r}", nearest(conda, ENGINES))
-    return Settings(hybrid, leader, None if groups is None else _known_groups(data, groups), _tools(table), conda)
+    return Settings(
+        hybrid,
+        leader,
+        None if groups is None else _known_groups(data, groups),
+        _tools(table),
+        conda,
+        _repositories(table),
+    )
 
 
 def _text(table: Mapping[str, Any], key: str) -> str | None:
@@ -226,3 +253,28 @@ def _tools(table: Mapping[str, Any]) -> Mapping[str, str]:
         if not isinstance(versions, str):
             raise LabError(f"pyproject.toml: tool.mlops-lab.tools.{name} is not a text", f'write {name} = ">=1"')
     return {**PINS, **tools}
+
+
+def _repositories(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, str]]:
+    found = table.get("repositories", {})
+    if not isinstance(found, dict):
+        raise LabError(
+            "pyproject.toml: tool.mlops-lab.repositories is not a table", "write it as [tool.mlops-lab.repositories]"
+        )
+    for name, addresses in found.items():
+        _refuse_repository(f"tool.mlops-lab.repositories.{name}", name, addresses)
+    return found
+
+
+def _refuse_repository(where: str, name: str, addresses: object) -> None:
+    # The name becomes a part of a variable's.
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        raise LabError(f"pyproject.toml: {where} has no name for a repository", "write it with letters, digits, - . _")
+    if not isinstance(addresses, dict) or "publish" not in addresses:
+        hint = f'write {name} = {{ publish = "ADDRESS", index = "ADDRESS" }}'
+        raise LabError(f"pyproject.toml: {where} does not say where to publish to", hint)
+    for key, address in addresses.items():
+        if key not in _ADDRESSES:
+            raise LabError(f"pyproject.toml: {where} has a key {key!r}", nearest(key, _ADDRESSES))
+        if not isinstance(address, str) or not re.match(r"https?://[^/]", address):
+            raise LabError(f"pyproject.toml: {where}.{key} is no address", 'write it as "https://…"')

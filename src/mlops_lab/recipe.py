@@ -1,4 +1,4 @@
-"""Which steps run in which order: set up, install, change, lock, export, clean. It knows no tool."""
+"""Which steps run in which order: set up, create, install, clean. It knows no tool."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from mlops_lab import conda_meta, freshness, project, scripts
+from mlops_lab import conda_meta, freshness, scripts
 from mlops_lab.choices import refuse_prefix
 from mlops_lab.environment import (
     SEEDS,
@@ -19,17 +18,18 @@ from mlops_lab.environment import (
     Stamp,
     altered_files,
     config,
+    distributions,
     holding,
     inventory,
+    missing_files,
     normalise,
     read_stamp,
     write_stamp,
 )
 from mlops_lab.errors import FOUND, LabError
-from mlops_lab.guide import SETUP, nearest
+from mlops_lab.guide import SETUP
 from mlops_lab.manifests import pyproject
 from mlops_lab.manifests.pyproject import is_package
-from mlops_lab.project import LOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,20 @@ if TYPE_CHECKING:
     from mlops_lab.engines import Engine
     from mlops_lab.steps import Steps
 
-__all__ = ["Outcome", "change", "clean", "create", "export", "install", "lock", "setup"]
+__all__ = [
+    "Outcome",
+    "bring_back",
+    "changing",
+    "clean",
+    "create",
+    "install",
+    "install_into",
+    "installs_project",
+    "recover",
+    "refuse_missing",
+    "refuse_wrong_files",
+    "setup",
+]
 
 INSTALL = ("info", "check", "install", "install-project", "prune", "compat")
 """The rows that bring an environment that is there to the lock."""
@@ -83,17 +96,17 @@ def setup(steps: Steps, request: Request) -> Outcome:
             (code 1): the environment is then unfinished, and the next setup rebuilds it.
     """
     started = time.monotonic()
-    _recover(steps)
+    recover(steps, mend=False)
     rebuild, renew = freshness.reasons(steps, request.python)
     if request.force:
         rebuild = ("asked for with --force", *rebuild)
     because = (*rebuild, *renew)
     if because:
-        sound = _refuse_wrong_files(steps)
+        sound = refuse_wrong_files(steps)
         refuse_prefix(steps.project, steps.environment, force=request.force)
         _refuse_unasked_engine(steps, request)
         _choose_interpreter(steps, request, rebuild=bool(rebuild))
-        with _changing(steps):
+        with changing(steps):
             steps.project.remember(sound=sound)
             because = _set_up(steps, request)
     _remember(steps, request)
@@ -138,16 +151,57 @@ def _remember(steps: Steps, request: Request) -> None:
     steps.project.remember(hybrid=steps.hybrid.name, **prefix, **engine)
 
 
-def _recover(steps: Steps) -> None:
-    """Put back what a killed command left, before any file is judged; its last children are waited for."""
-    from mlops_lab import transaction
+def recover(steps: Steps, *, mend: bool = True) -> None:
+    """Put back what a killed command left, before any file is judged; its last children are waited for.
 
-    if transaction.pending(steps.project.root / ".mlops-lab"):
-        with _changing(steps), _changing_files(steps):
-            return
+    Args:
+        steps: The steps.
+        mend: Whether to bring the environment back to the files too.
+    """
+    from mlops_lab import drafting, transaction
+
+    if not transaction.pending(steps.project.root / ".mlops-lab"):
+        return
+    with changing(steps), drafting.files_held(steps):
+        if drafting.put_back(steps).installing and mend:
+            bring_back(steps)
 
 
-def _refuse_wrong_files(steps: Steps) -> str:
+def bring_back(steps: Steps) -> None:
+    """Bring an environment that was following a change to the files, which are as before it."""
+    stamp = read_stamp(steps.environment.prefix)
+    if stamp is None or stamp.hybrid != steps.hybrid.name:
+        return
+    # Stopped between the stamp and the commit it is finished, and has what is in no file.
+    if stamp.fingerprint is not None and stamp.fingerprint.get("files") == freshness.digests(steps.project):
+        return
+    steps.observer.say("the environment is brought back to the files")
+    try:
+        try:
+            install_into(steps)
+            whole = not any(missing_files(folder) for folder in distributions(steps.environment))
+        except LabError:
+            whole = False
+        if not whole:
+            _make_anew(steps)
+    except (LabError, OSError):
+        steps.observer.say("that failed too, so it is unfinished: `invoke setup` repairs it")
+
+
+def _make_anew(steps: Steps) -> None:
+    """What an installer was stopped in the midst of may look whole to it."""
+    version = config(steps.environment.prefix).get("version")
+    if steps.interpreter is None and steps.engine is None:
+        from mlops_lab import interpreters
+
+        steps.interpreter = interpreters.choose(steps.project, version)
+    _claim(steps, rebuild=True)
+    files = freshness.digests(steps.project)
+    _run(steps, SETUP, rebuild=True)
+    _seal(steps, files)
+
+
+def refuse_wrong_files(steps: Steps) -> str:
     """Read every manifest and lock now, so that a broken one is refused before anything is touched.
 
     Returns:
@@ -200,17 +254,25 @@ def _set_up(steps: Steps, request: Request) -> tuple[str, ...]:
     for reason in (*rebuild, *renew):
         steps.observer.say(reason)
     if rebuild or renew:
-        with _changing_files(steps):
-            _prepare(steps)
-            if rebuild:
-                _refetch(steps)
-                _rehearse(steps)
-            _claim(steps, rebuild=bool(rebuild))
-            # Looked at before the installation: what is edited while it runs is not what is installed.
-            files = freshness.digests(steps.project)
-            _run(steps, SETUP, rebuild=bool(rebuild))
-            _seal(steps, files)
+        from mlops_lab import drafting
+
+        with drafting.files_held(steps), drafting.drafted(steps) as (draft, on):
+            drafting.prepare(on)
+            with drafting.published(steps, draft, on):
+                _bring_about(steps, rebuild=bool(rebuild))
     return (*rebuild, *renew)
+
+
+def _bring_about(steps: Steps, *, rebuild: bool) -> None:
+    """Make the environment, or mend it."""
+    if rebuild:
+        _refetch(steps)
+        _rehearse(steps)
+    _claim(steps, rebuild=rebuild)
+    # Looked at before the installation: what is edited while it runs is not what is installed.
+    files = freshness.digests(steps.project)
+    _run(steps, SETUP, rebuild=rebuild)
+    _seal(steps, files)
 
 
 def _rehearse(steps: Steps) -> None:
@@ -270,28 +332,10 @@ def installs_project(steps: Steps) -> bool:
 
 
 @contextlib.contextmanager
-def _changing(steps: Steps) -> Iterator[None]:
+def changing(steps: Steps) -> Iterator[None]:
     """Hold the environment's lock; the children hold it too, as long as the last of them runs."""
     with holding(steps.environment.prefix, steps.observer.say) as descriptor, steps.runner.inheriting(descriptor):
         yield
-
-
-@contextlib.contextmanager
-def _changing_files(steps: Steps, *manifests: str) -> Iterator[None]:
-    """Change the locks, the exported requirements and these manifests: all or none, one process at a time."""
-    from mlops_lab import transaction
-
-    root, state = steps.project.root, steps.project.state
-    with holding(root, steps.observer.say) as descriptor, steps.runner.inheriting(descriptor):
-        if back := transaction.recover(state):
-            steps.observer.say(
-                f"a command was killed while it changed {', '.join(back)}: put back as before, "
-                f"what stood there is in {(state / transaction.REPLACED).relative_to(root)}"
-            )
-            _reload(steps)
-        files = {name: root / name for name in (*manifests, *LOCKS.values(), "requirements.txt")}
-        with transaction.all_or_none(state, files):
-            yield
 
 
 def _claim(steps: Steps, *, rebuild: bool, made: bool = False) -> None:
@@ -351,51 +395,6 @@ def _empty(prefix: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _prepare(steps: Steps) -> None:
-    """Bring the locks and the exported requirements to what the installation needs."""
-    if not steps.project.lock(steps.leader).exists():
-        steps.observer.say(f"there is no {LOCKS[steps.leader]} yet: it is made")
-        steps.step("lock")
-    _follow(steps, {steps.hybrid.manager})
-
-
-def _follow(steps: Steps, managers: set[str], *, requirements: bool = False) -> None:
-    """Bring the locks of these managers, and the requirements where pip installs or it is asked, to the leader's."""
-    from mlops_lab import locks
-
-    project, manager = steps.project, steps.hybrid.manager
-    for other in managers - {steps.leader}:
-        locks.follow(project, steps.leader, other, steps.step, partial(steps.passes, "check", other))
-    by_pip = steps.hybrid.backend == "pip"
-    # Where pip does not install, the leader exports: a file in git shall not change its spelling with who works on it.
-    exporter = manager if by_pip else steps.leader
-    if by_pip:
-        _refuse_what_has_no_hash(steps)
-    wanted = by_pip or (requirements and steps.requirements.exists())
-    if wanted and not locks.exported_in_step(project, exporter, steps.groups, steps.requirements):
-        name = steps.requirements.relative_to(project.root)
-        if project.requirements_by_hand:
-            steps.observer.say(f"requirements.txt is written by hand and stays: {name} is exported for pip")
-        else:
-            steps.observer.say(f"{name} does not match {LOCKS[exporter]}: it is exported anew")
-        locks.write_requirements(project, steps.requirements, partial(steps.step, by=exporter))
-
-
-def _refuse_what_has_no_hash(steps: Steps) -> None:
-    """Refuse, before an environment is touched, what pip will not install beside hashes: folders and repositories.
-
-    Source: https://pip.pypa.io/en/stable/topics/secure-installs/#hash-checking-mode
-    """
-    from mlops_lab import locks
-
-    for package in locks.packages(steps.project, steps.hybrid.manager):
-        if package.kind in {"git", "path"}:
-            raise LabError(
-                f"{steps.hybrid} cannot install {package.name}: pip checks hashes, and a {package.kind} has none",
-                f"take venv+{steps.hybrid.manager}",
-            )
 
 
 def _prune(steps: Steps) -> None:
@@ -477,7 +476,7 @@ def create(steps: Steps, request: Request) -> bool:
     """
     refuse_prefix(steps.project, steps.environment, force=request.force)
     _choose_interpreter(steps, request, rebuild=bool(request.force or freshness.reasons(steps, request.python)[0]))
-    with _changing(steps), holding(steps.project.root, steps.observer.say):
+    with changing(steps), holding(steps.project.root, steps.observer.say):
         rebuild, _ = freshness.reasons(steps, request.python)
         if not rebuild and not request.force:
             return False
@@ -495,15 +494,23 @@ def install(steps: Steps) -> None:
     Raises:
         LabError: There is no environment, or it is not the project's (code 2), or a step failed (code 1).
     """
-    _recover(steps)
-    _refuse_missing(steps)
-    _refuse_wrong_files(steps)
-    with _changing(steps), _changing_files(steps):
-        _prepare(steps)
-        _install(steps)
+    from mlops_lab import drafting
+
+    recover(steps)
+    refuse_missing(steps)
+    refuse_wrong_files(steps)
+    with changing(steps), drafting.files_held(steps), drafting.drafted(steps) as (draft, on):
+        drafting.prepare(on)
+        with drafting.published(steps, draft, on):
+            install_into(steps)
 
 
-def _install(steps: Steps) -> None:
+def install_into(steps: Steps) -> None:
+    """Run the steps that bring an environment to the lock, and stamp it; the locks are held.
+
+    Raises:
+        LabError: A step failed (code 1).
+    """
     files = freshness.digests(steps.project)
     if steps.engine is not None and freshness.conda_yml_changed(steps, files):
         _make(steps, rebuild=False)
@@ -512,7 +519,12 @@ def _install(steps: Steps) -> None:
     _seal(steps, files)
 
 
-def _refuse_missing(steps: Steps) -> None:
+def refuse_missing(steps: Steps) -> None:
+    """Refuse to install where there is no finished environment of this hybrid; its groups stay chosen.
+
+    Raises:
+        LabError: There is none, or it is not the project's (code 2).
+    """
     stamp = read_stamp(steps.environment.prefix)
     if stamp is None or not steps.environment.exists:
         raise LabError(f"there is no environment at {steps.environment.prefix}", "make it with `invoke setup`")
@@ -535,115 +547,18 @@ def _refuse_missing(steps: Steps) -> None:
     steps.groups = tuple(group for group in stamp.groups if group in known)
 
 
-def change(steps: Steps, name: str, packages: Sequence[str], group: str | None = None) -> None:
-    """Add, remove or update packages: the manifest, the locks, the exported requirements and the environment.
-
-    Args:
-        steps: The steps to run.
-        name: The row: `add`, `remove` or `update`.
-        packages: Requirements, or names; for `update` none stands for every one.
-        group: The dependency group; None stands for the project's own dependencies.
-
-    Raises:
-        LabError: The words are wrong (code 2), or a step failed (code 1): every file is then as it was before.
-    """
-    _recover(steps)
-    installed = steps.environment.exists and read_stamp(steps.environment.prefix) is not None
-    if installed:
-        _refuse_missing(steps)
-    _refuse_wrong_files(steps)
-    places = _places(steps, packages) if name == "remove" and group is None else {group or "": list(packages)}
-    with _changing(steps), _changing_files(steps, "pyproject.toml"):
-        for place, named in places.items():
-            steps.step(name, "named" if named else "", packages=named, group=[place] if place else [])
-        _reload(steps)
-        _follow(
-            steps,
-            {manager for manager in LOCKS if steps.project.lock(manager).exists()} | {steps.hybrid.manager},
-            requirements=True,
-        )
-        if installed:
-            _install(steps)
-        else:
-            steps.observer.say("there is no environment to install into: make it with `invoke setup`")
-
-
-def _places(steps: Steps, packages: Sequence[str]) -> dict[str, list[str]]:
-    """Where the packages are declared, so that nobody has to say it: group → packages.
-
-    Raises:
-        LabError: One is not declared at all (code 2).
-    """
-    declared = pyproject.declared(steps.project.data)
-    found: dict[str, list[str]] = {}
-    for name in packages:
-        groups = declared.get(normalise(name))
-        if groups is None:
-            raise LabError(f"pyproject.toml does not declare {name}", nearest(normalise(name), sorted(declared)))
-        for group in groups:
-            found.setdefault(group, []).append(name)
-    # The groups first: without one, Poetry removes a package from everywhere.
-    return dict(sorted(found.items(), reverse=True))
-
-
-def _reload(steps: Steps) -> None:
-    """Read the project again after its manifest has changed; a group that has just come is installed by default."""
-    usual = set(steps.groups) == set(steps.project.groups)
-    steps.project = project.find(steps.project.root)
-    if usual:
-        steps.groups = steps.project.groups
-
-
-def lock(steps: Steps) -> None:
-    """Lock every version anew with the leader; what is there of the other files follows.
-
-    Raises:
-        LabError: A step failed (code 1): every file is then as it was before.
-    """
-    _recover(steps)
-    _refuse_wrong_files(steps)
-    with _changing_files(steps):
-        steps.step("lock")
-        _follow(
-            steps,
-            {manager for manager in LOCKS if steps.project.lock(manager).exists()} | {steps.hybrid.manager},
-            requirements=True,
-        )
-
-
-def export(steps: Steps) -> Path:
-    """Export hashed requirements from the lock of the hybrid's manager; returns the file's path.
-
-    Raises:
-        LabError: A step failed (code 1): every file is then as it was before.
-    """
-    from mlops_lab import locks
-
-    _recover(steps)
-    _refuse_wrong_files(steps)
-    if set(steps.groups) == set(steps.project.groups) and steps.project.requirements_by_hand:
-        raise LabError(
-            "requirements.txt has no hashes: somebody wrote it by hand, and an export would replace it",
-            "rename it (requirements.in is usual), or delete it, then export again",
-        )
-    with _changing_files(steps):
-        _prepare(steps)
-        locks.write_requirements(steps.project, steps.requirements, steps.step)
-    return steps.requirements
-
-
 def clean(steps: Steps) -> list[str]:
     """Remove the environment and our state; returns what was removed.
 
     Raises:
         LabError: The prefix is not ours to remove (code 2).
     """
-    _recover(steps)
+    recover(steps, mend=False)
     prefix = steps.environment.prefix
     removed = []
     if prefix.exists() and read_stamp(prefix) is not None:
         refuse_prefix(steps.project, steps.environment, force=False)
-        with _changing(steps):
+        with changing(steps):
             if _is_its_own(steps, read_stamp(prefix)) and steps.engine is not None:
                 steps.step("discard")  # conda takes it off its list of environments as well
             if prefix.exists():

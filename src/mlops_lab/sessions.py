@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
-from mlops_lab import conda_meta, engines, project, recipe
+from mlops_lab import changes, conda_meta, engines, project, recipe
 from mlops_lab.choices import Request, standing
 from mlops_lab.environment import config, inventory
 from mlops_lab.errors import LabError
@@ -86,8 +86,8 @@ def _check(session: nox.Session, hybrid: Hybrid, python: str | None) -> None:
     leading = open_steps(request, start=copy, environ=os.environ, observer=observer, leader=hybrid.manager)
     leading.interpreter = steps.interpreter
     _change(leading)
-    recipe.lock(leading)
-    recipe.export(leading)
+    changes.lock(leading)
+    changes.export(leading)
     recipe.install(leading)
     _write_inventory(leading, folder / "inventory-after.json")
     if missed := _missed(leading, observer.seen):
@@ -105,7 +105,7 @@ def _change(steps: Steps) -> None:
     before = inventory(steps.environment)
     sample = next((name for name in _SAMPLES if name not in before), _SAMPLES[0])
     for row, present in (("add", True), ("update", True), ("remove", False)):
-        recipe.change(steps, row, [sample])
+        changes.change(steps, row, [sample])
         if (sample in inventory(steps.environment)) is not present:
             raise LabError(f"after `{row} {sample}` the environment has not followed", str(steps.runner.log), code=1)
     if (after := inventory(steps.environment)) != before:

@@ -11,14 +11,14 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mlops_lab import conda_meta, condafile, engines
 from mlops_lab.choices import choose_environment, choose_groups, choose_hybrid, refuse_others
-from mlops_lab.environment import Environment, activation, config, holding, normalise, read_stamp
+from mlops_lab.environment import Environment, activation, config, normalise, read_stamp
 from mlops_lab.errors import FOUND, WRONG, LabError
 from mlops_lab.guide import LISTED, Hybrid, Row, Spelling, row_named, spelling, words
 from mlops_lab.hints import hint_for
@@ -91,6 +91,7 @@ class Steps:
         interpreter: The Python to make the environment with; None until one is chosen.
         engine: The program that acts as conda; None for a backend that is no conda.
         asked_python: What `--python` says, for a conda, which brings its own.
+        given: Variables for the managers, beside the usual ones; they may hold credentials.
     """
 
     project: Project
@@ -106,6 +107,7 @@ class Steps:
     interpreter: Interpreter | None = None
     engine: Engine | None = None
     asked_python: str | None = None
+    given: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     _leader: str = field(default="", repr=False)
     _activated: dict[str, str | None] = field(default_factory=dict, repr=False)
 
@@ -148,14 +150,40 @@ class Steps:
             "where": ["-p", prefix],
             "channels": list(env.channels) if (env := self.project.conda_env if self.engine else None) else [],
             "conda_yml": conda.name if conda else "conda.yml",
-            "requirements": str(self.requirements.relative_to(self.project.root)),
+            "requirements": self._shown(self.requirements),
             "groups": list(self.groups),
             "packages": [],
             "group": [],
             "pins": [],
             "kernel": self.project.name,
             "title": f"{self.project.name} ({self.hybrid})",
+            "dist": "dist",
+            "files": [],
+            "repository": [],
+            "upload": [],
         }
+
+    def _shown(self, path: Path) -> str:
+        root = self.project.root
+        return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+    def on(self, folder: Path) -> Steps:
+        """The same steps on a draft of the project: they lead to the same environment."""
+        draft = find(folder, home=self.project.home or self.project.root)
+        return replace(self, project=draft, _leader=self.leader)
+
+    def lead(self, manager: str) -> None:
+        """Let another manager resolve, and read the project again, which says so now."""
+        self._leader = manager
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the project again after its manifest has changed; a group that has just come is installed by default."""
+        usual = set(self.groups) == set(self.project.groups)
+        self.project = find(self.project.root, home=self.project.home)
+        self.toolbox.reload(self.project)
+        if usual:
+            self.groups = self.project.groups
 
     def words(self, row: Row, variant: str = "", **values: str | Sequence[str]) -> list[str]:
         """The command that answers a row, as the guide spells it, its placeholders filled; empty when no tool does."""
@@ -204,7 +232,7 @@ class Steps:
         given["UV_PYTHON"] = str(host.python)
         given["POETRY_VIRTUALENVS_CREATE"] = "false"
         given["UV_PYTHON_DOWNLOADS"] = "never"
-        return given
+        return {**given, **self.given}
 
     def activated(self) -> dict[str, str | None]:
         """The variables of the activated environment, with what the scripts of conda's packages set."""
@@ -430,23 +458,6 @@ def _as_told(error: CommandFailed, given: str, name: str) -> LabError:
     return told
 
 
-def _found(start: Path, observer: Observer) -> Project:
-    """The project; one whose manifest a killed command has left half written gets it back first."""
-    try:
-        return find(start)
-    except LabError:
-        from mlops_lab import transaction
-
-        states = (folder / ".mlops-lab" for folder in (start, *start.parents))
-        state = next((state for state in states if transaction.pending(state)), None)
-        if state is None:
-            raise
-        with holding(state.parent, observer.say):
-            back = transaction.recover(state)
-        observer.say(f"a command was killed while it changed {', '.join(back)}: put back as before")
-        return find(start)
-
-
 def leave_environment(steps: Steps, words: Sequence[str]) -> None:
     """Start over from outside when the environment's own interpreter runs us: it is about to be changed.
 
@@ -510,7 +521,7 @@ def open_steps(
     Raises:
         LabError: Wrong words, or a broken pyproject.toml (code 2).
     """
-    project = _found(start, observer)
+    project = find(start)
     # One log per command: the time to the second and the process tell two of them apart.
     log = project.root / ".mlops-lab" / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     runner = Runner(log, environ, observer.line, observer.command)

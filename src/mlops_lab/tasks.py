@@ -25,6 +25,7 @@ from mlops_lab.errors import FOUND, INTERRUPTED, PIPE_CLOSED, LabError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from mlops_lab.changes import Changed, Options
     from mlops_lab.choices import Request
     from mlops_lab.steps import Steps
 
@@ -42,6 +43,8 @@ _HELP = {
     "offline": "Fetch nothing",
     "verbose": "Show every command and all that it prints",
     "json": "Print JSON, alone on standard output",
+    "dry_run": "Show what would change, and change nothing",
+    "no_install": "Change the files only; `invoke install` brings the environment along",
 }
 
 
@@ -220,8 +223,30 @@ def info(_: Context, hybrid: str | None = None, prefix: str | None = None) -> No
 
 @_task()
 def check(_: Context, hybrid: str | None = None, prefix: str | None = None) -> None:
-    """Step 6: check that manifest and lock agree."""
-    _one("check", hybrid, prefix)
+    """Step 6: check that manifest, lock and environment agree."""
+    from mlops_lab.runner import CommandFailed
+
+    failed = None
+    try:
+        _one("check", hybrid, prefix)
+    except CommandFailed as error:
+        failed = error  # what is in the environment is another question
+    found = _show_behind(_open(_request(hybrid, prefix), to_run=False))
+    if failed:
+        raise failed
+    if found:
+        hint = "each line above names the command that makes it official, or undoes it"
+        raise LabError(f"the environment is not as the files have it: {', '.join(found)}", hint, code=FOUND)
+
+
+def _show_behind(steps: Steps) -> list[str]:
+    """Tell what was installed behind the files' back, and what to do about it; returns the packages."""
+    from mlops_lab import behind
+    from mlops_lab.report import outcome
+
+    found = behind.found(steps)
+    sys.stdout.write("".join(f"{line}\n" for line in outcome.behind(found)))
+    return list(dict.fromkeys(finding.package for finding in found))
 
 
 @_task()
@@ -302,23 +327,47 @@ class _OptionalPackageTask(_PackageTask):
 _PACKAGES = {
     "name": "A package; several stand after `--`: -- NAME NAME…",
     "group": "The dependency group to change; default: the project's own dependencies",
+    "dev": "The same as --group dev",
+    "conda": "A package of conda's, in conda.yml",
 }
 
 
-def _change(row: str, name: str, group: str | None, request: Request, *, verbose: bool) -> None:
-    from mlops_lab import recipe
+def _change(
+    row: str, name: str, group: str | None, how: Options, request: Request, *, verbose: bool, json: bool
+) -> None:
+    from mlops_lab import changes
     from mlops_lab.manifests import requirements
 
     asked = [*([] if name == _ABSENT else [name]), *_remainder()]
     if not asked and row != "update":
         raise LabError(f"no package to {row} is named", f"name one: `invoke {row} NAME`")
-    packages = requirements.parse_words(asked, names_only=row != "add")
+    # What conda takes is no requirement of Python's; its own reader judges it.
+    packages = tuple(dict.fromkeys(asked)) if how.conda else requirements.parse_words(asked, names_only=row != "add")
     # https://packaging.python.org/specifications/name-normalization/#name-format
     if group is not None and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", group):
         raise LabError(f"{group!r} is no name for a dependency group", "write it with letters, digits, - . and _")
-    steps = _open(request, verbose=verbose, changes=True)
-    recipe.change(steps, row, packages, group)
-    sys.stdout.write(f"{row}: {', '.join(packages) or 'every package'}\n")
+    _show(changes.change(_open(request, verbose=verbose, changes=True), row, packages, group, how), json=json)
+
+
+def _show(done: Changed, *, json: bool) -> None:
+    from mlops_lab.report import changed, pages
+
+    if json:
+        sys.stdout.write(changed.as_json(done) + "\n")
+    else:
+        pages.show_page(changed.page(done))
+
+
+def _options(*, conda: bool = False, dry_run: bool = False, no_install: bool = False) -> Options:
+    from mlops_lab.changes import Options
+
+    return Options(conda=conda, dry_run=dry_run, install=not no_install)
+
+
+def _group(group: str | None, *, dev: bool) -> str | None:
+    if dev and group not in {None, "dev"}:
+        raise LabError(f"--dev is --group dev, and --group {group} is another one", "give one of the two")
+    return "dev" if dev else group
 
 
 @_task(klass=_PackageTask, help=_PACKAGES)
@@ -326,23 +375,42 @@ def add(
     _: Context,
     name: str,
     group: str | None = None,
+    dev: bool = False,
+    conda: bool = False,
+    dry_run: bool = False,
+    no_install: bool = False,
     hybrid: str | None = None,
     prefix: str | None = None,
     offline: bool = False,
     verbose: bool = False,
+    json: bool = False,
 ) -> None:
     """Step 5: add packages to manifest, locks and environment."""
-    _change("add", name, group, _request(hybrid, prefix, offline=offline), verbose=verbose)
+    how = _options(conda=conda, dry_run=dry_run, no_install=no_install)
+    request = _request(hybrid, prefix, offline=offline)
+    _change("add", name, _group(group, dev=dev), how, request, verbose=verbose, json=json)
 
 
-@_task()
-def lock(_: Context, hybrid: str | None = None, offline: bool = False, verbose: bool = False) -> None:
+@_task(help={"check": "Only check that every lock says the same; change nothing", "leader": "Let this manager lead"})
+def lock(
+    _: Context,
+    check: bool = False,
+    leader: str | None = None,
+    dry_run: bool = False,
+    hybrid: str | None = None,
+    offline: bool = False,
+    verbose: bool = False,
+    json: bool = False,
+) -> None:
     """Step 9: lock every version; the other files follow."""
-    from mlops_lab import recipe
+    from mlops_lab import changes
 
     steps = _open(_request(hybrid, None, offline=offline), verbose=verbose)
-    recipe.lock(steps)
-    sys.stdout.write(f"locked: {', '.join(name for name in steps.project.files if name.endswith('.lock'))}\n")
+    if check:
+        changes.check_locks(steps)
+        sys.stdout.write("the locks are in step\n")
+    else:
+        _show(changes.lock(steps, leader, dry_run=dry_run), json=json)
 
 
 @_task()
@@ -365,13 +433,17 @@ def install(
 def update(
     _: Context,
     name: str,
+    dry_run: bool = False,
+    no_install: bool = False,
     hybrid: str | None = None,
     prefix: str | None = None,
     offline: bool = False,
     verbose: bool = False,
+    json: bool = False,
 ) -> None:
     """Step 9: move to newer versions, all packages or the named ones."""
-    _change("update", name, None, _request(hybrid, prefix, offline=offline), verbose=verbose)
+    how = _options(dry_run=dry_run, no_install=no_install)
+    _change("update", name, None, how, _request(hybrid, prefix, offline=offline), verbose=verbose, json=json)
 
 
 @_task(klass=_PackageTask, help=_PACKAGES)
@@ -379,23 +451,95 @@ def remove(
     _: Context,
     name: str,
     group: str | None = None,
+    dev: bool = False,
+    conda: bool = False,
+    dry_run: bool = False,
+    no_install: bool = False,
     hybrid: str | None = None,
     prefix: str | None = None,
     offline: bool = False,
     verbose: bool = False,
+    json: bool = False,
 ) -> None:
     """Step 9: remove packages from manifest, locks and environment."""
-    _change("remove", name, group, _request(hybrid, prefix, offline=offline), verbose=verbose)
+    how = _options(conda=conda, dry_run=dry_run, no_install=no_install)
+    request = _request(hybrid, prefix, offline=offline)
+    _change("remove", name, _group(group, dev=dev), how, request, verbose=verbose, json=json)
+
+
+@_task()
+def undo(
+    _: Context,
+    dry_run: bool = False,
+    no_install: bool = False,
+    hybrid: str | None = None,
+    prefix: str | None = None,
+    offline: bool = False,
+    verbose: bool = False,
+    json: bool = False,
+) -> None:
+    """Take the last change of add, remove, update or lock back."""
+    from mlops_lab import changes
+
+    steps = _open(_request(hybrid, prefix, offline=offline), verbose=verbose, changes=True)
+    _show(changes.undo(steps, install=not no_install, dry_run=dry_run), json=json)
+
+
+@_task()
+def history(_: Context, json: bool = False) -> None:
+    """List the changes that `undo` can take back, the last first."""
+    from mlops_lab import changes
+    from mlops_lab.report import changed, pages
+
+    entries = changes.history(_open(_request(None, None)))
+    if json:
+        sys.stdout.write(changed.history_as_json(entries) + "\n")
+    else:
+        pages.show_page(changed.history_page(entries))
 
 
 @_task(iterable=["group"])
 def export(_: Context, hybrid: str | None = None, group: Sequence[str] | None = None, verbose: bool = False) -> None:
     """Step 9: export hashed requirements for pip."""
-    from mlops_lab import recipe
+    from mlops_lab import changes
     from mlops_lab.choices import Request
 
-    path = recipe.export(_open(Request(hybrid=hybrid, groups=tuple(group or ())), verbose=verbose))
+    path = changes.export(_open(Request(hybrid=hybrid, groups=tuple(group or ())), verbose=verbose))
     sys.stdout.write(f"exported: {path}\n")
+
+
+@_task()
+def build(_: Context, hybrid: str | None = None, verbose: bool = False, json: bool = False) -> None:
+    """Build a wheel and an sdist into dist/."""
+    from mlops_lab import publish as publishing
+    from mlops_lab.report import outcome
+
+    made = publishing.build(_open(_request(hybrid, None), verbose=verbose))
+    text = outcome.as_json(made) if json else "\n".join(f"built: {file}" for file in made.files)
+    sys.stdout.write(text + "\n")
+
+
+_PUBLISH = {
+    "repository": "Where to: a name of [tool.mlops-lab.repositories], of uv's or of Poetry's; default: pypi",
+    "dry_run": "Do everything but the upload",
+}
+
+
+@_task(help=_PUBLISH)
+def publish(
+    _: Context,
+    repository: str = "pypi",
+    dry_run: bool = False,
+    hybrid: str | None = None,
+    verbose: bool = False,
+    json: bool = False,
+) -> None:
+    """Build the package and upload it."""
+    from mlops_lab import publish as publishing
+    from mlops_lab.report import outcome
+
+    done = publishing.publish(_open(_request(hybrid, None), verbose=verbose), repository, dry_run=dry_run)
+    sys.stdout.write((outcome.as_json(done) if json else outcome.published(done)) + "\n")
 
 
 @_task()
@@ -523,7 +667,11 @@ namespace = Collection(
     install,
     update,
     remove,
+    undo,
+    history,
     export,
+    build,
+    publish,
     guide,
     hybrids,
     tools,

@@ -154,7 +154,15 @@ class Toolbox:
         self.say = say
         self._found: dict[str, Tool] = {}
         self._settings: dict[str, dict[str, str]] = {}
+        self._said: set[str] = set()
         self._pip_config: indexes.PipConfig | None = None
+
+    def reload(self, project: Project) -> None:
+        """Go on with a project whose manifest has changed: it may declare another index."""
+        if project.data != self.project.data:
+            self._settings.clear()
+        # Not its root, which may be a draft's.
+        self.project = replace(self.project, data=project.data, settings=project.settings)
 
     def find(self, name: str) -> Tool:
         """The tool of that name, from PATH or provisioned.
@@ -376,7 +384,9 @@ class Toolbox:
             handed = self._handed(name)
             self._settings[name] = handed.variables
             for note in handed.notes:
-                self.say(note)
+                if note not in self._said:
+                    self.say(note)
+            self._said.update(handed.notes)
         return self._settings[name]
 
     def _handed(self, name: str) -> indexes.Handed:
@@ -390,9 +400,9 @@ class Toolbox:
 
     def _for_uv(self, config: indexes.PipConfig) -> indexes.Handed:
         declares = indexes.declares_default_index(self.project.data)
-        return indexes.for_uv(config, self.environ, default_index=self._default_index, declares_default=declares)
+        return indexes.for_uv(config, self.environ, default_index=self.default_index, declares_default=declares)
 
-    def _default_index(self) -> str:
+    def default_index(self) -> str:
         """The address of the default index, as pip knows it."""
         tool = self.find("pip")
         facts = Facts()

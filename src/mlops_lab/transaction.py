@@ -1,48 +1,204 @@
-"""Change files all or none: copies are laid aside first and put back unless the change came to its end.
+"""Change files all or none: what was made on a draft takes the files' places at once, and gives way on any failure.
 
-The copies lie in the project's state folder, so that putting them back is a rename, which works on a full disk too, and
-so that the next command puts them back when this one was killed.
+The journal holds the old bytes and what the new ones are, before the first file changes. Each file is replaced by a
+rename, so that it is old or new and never between, a full disk included. What is neither old nor new was written by
+somebody else: it stays.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
 import shutil
-from typing import TYPE_CHECKING
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from mlops_lab import draft as drafts
+from mlops_lab.errors import FOUND, LabError
 from mlops_lab.project import MANIFESTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["REPLACED", "all_or_none", "pending", "recover"]
+__all__ = ["BEFORE", "Draft", "Entry", "Restored", "drafted", "history", "pending", "published", "recover"]
 
 _JOURNAL = "journal"
-_COMMITTED = "journal.done"
-REPLACED = "replaced"
-"""The folder, below the project's state, for files that gave way to what a killed command had laid aside."""
+_HISTORY = "history"
+_KEPT = 50
+"""Changes that `undo` can go back."""
+BEFORE = "before"
+"""The folder, below the project's state, for the old bytes of files that somebody edited during a change."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Copies of a project's manifests and locks, which tools may change.
+
+    Attributes:
+        root: The project's folder.
+        state: The folder for our own state of it.
+        folder: The draft's folder.
+        before: Name → digest of each manifest and lock as it was copied; None for one that was not there.
+    """
+
+    root: Path
+    state: Path
+    folder: Path
+    before: Mapping[str, str | None]
+
+    def changed(self) -> list[str]:
+        """The names of the files that are others than they were."""
+        return [name for name in MANIFESTS if _digest(self.folder / name) != self.before[name]]
+
+    def edited(self) -> list[str]:
+        """The names of the project's files that somebody has edited since they were copied."""
+        return [name for name in MANIFESTS if _digest(self.root / name) != self.before[name]]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What putting back came to.
+
+    Attributes:
+        back: The names of the files that were put back.
+        left: The names of those that somebody has edited: they stay, their old bytes lie in `BEFORE`.
+        installing: Whether an environment was being brought to the new files.
+    """
+
+    back: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    installing: bool = False
+
+    def sentences(self, state: Path) -> list[str]:
+        """What to tell the user of the edits that stay."""
+        old = (state / BEFORE).relative_to(state.parent)
+        return [
+            f"{name} was edited while it was being changed: it stays as it is now; as it was before the change it is "
+            f"in {old / name}"
+            for name in self.left
+        ]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A change that came to its end.
+
+    Attributes:
+        folder: Where its old bytes are.
+        title: What the user asked for.
+        time: When, in seconds since 1970.
+        moves: What it changed, as the command told it.
+        files: Name → digests of the file before and after it; None where there was none.
+        undoes: The name of the entry that it took back; empty for any other change.
+    """
+
+    folder: Path
+    title: str
+    time: float
+    moves: Sequence[Mapping[str, Any]] = ()
+    files: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    undoes: str = ""
+
+    def old(self, name: str) -> Path:
+        """The file with a manifest's old bytes; there is none where the manifest was not there."""
+        return self.folder / f"old-{name}"
+
+    def edited(self, root: Path) -> list[str]:
+        """The names of its files that are not any more as it left them."""
+        return [name for name, (_, after) in self.files.items() if _digest(root / name) != after]
 
 
 @contextlib.contextmanager
-def all_or_none(state: Path, files: Mapping[str, Path]) -> Iterator[None]:
-    """Keep every change to the files, or, on any error and on Ctrl-C, none of them.
+def drafted(root: Path, state: Path) -> Iterator[Draft]:
+    """A draft to work on; it is gone in the end, whatever has become of it.
 
-    What gives way to the old bytes is kept in `replaced`: somebody may have edited the file meanwhile.
+    Raises:
+        LabError: It cannot be made (code 2).
+    """
+    try:
+        folder = drafts.lay_out(root, state)
+        # Of the copies: what is typed into a file between the two looks is an edit.
+        yield Draft(root, state, folder, {name: _digest(folder / name) for name in MANIFESTS})
+    finally:
+        drafts.sweep(root, state)
+
+
+@contextlib.contextmanager
+def published(
+    draft: Draft,
+    say: Callable[[str], None],
+    *,
+    title: str = "",
+    installing: bool = False,
+    note: Mapping[str, object] | None = None,
+) -> Iterator[None]:
+    """Put what was drafted in the files' places; on any error, and on Ctrl-C, the old bytes come back.
 
     Args:
-        state: The project's state folder.
-        files: Name → path of each file that may change, whether it exists or not.
+        draft: The draft.
+        say: Called with a sentence for each file that somebody else has edited meanwhile.
+        title: What the user asked for; without one the change is not kept for `undo`.
+        installing: Whether an environment is brought to the new files before this ends.
+        note: What the history shall keep of it: `moves`, `undoes`.
+
+    Raises:
+        LabError: Somebody has edited a file since it was copied (code 1), or one cannot be written (code 2): nothing
+            has been changed.
+        OSError: The disk is full: nothing has been changed.
     """
-    journal = state / _JOURNAL
-    _lay_aside(journal, files)
-    try:
+    names = draft.changed()
+    if not names:
         yield
+        return
+    _refuse_edits(draft)
+    for name in names:
+        refuse_unwritable(draft.root / name)
+    journal = _begin(draft, names, {"title": title, "time": time.time(), "installing": installing, **(note or {})})
+    try:
+        for name in names:
+            _replace(journal, draft.root, name)
+        yield
+        if title:
+            _keep(journal)
+        else:
+            _drop(journal)
     except BaseException:
-        _put_back(journal, state / REPLACED)
+        # Once the journal has gone, the change holds: whatever happens then only hinders the tidying up.
+        if journal.exists():
+            for sentence in _put_back(journal).sentences(draft.state):
+                say(sentence)
         raise
-    _settle(journal)
+
+
+def _refuse_edits(draft: Draft) -> None:
+    if edited := draft.edited():
+        raise LabError(
+            f"{', '.join(edited)} was edited while the change was made: your edit stays, and nothing else has changed",
+            "run the command again",
+            code=FOUND,
+        )
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a file that cannot be written; a rename would not ask.
+
+    Raises:
+        LabError: It, or its folder, cannot be written (code 2).
+    """
+    real = path.resolve()
+    try:
+        if real.exists():
+            real.open("r+b").close()
+        elif not os.access(real.parent, os.W_OK):
+            raise PermissionError(13, "the folder cannot be written")
+    except OSError as error:
+        raise LabError(
+            f"{path.name} cannot be written: {error.strerror}", "make it writable; nothing has changed"
+        ) from error
 
 
 def pending(state: Path) -> bool:
@@ -50,71 +206,147 @@ def pending(state: Path) -> bool:
     return (state / _JOURNAL).is_dir()
 
 
-def recover(state: Path) -> list[str]:
-    """Put back what a killed command had laid aside.
-
-    What stood there instead is kept in `replaced`: somebody may have gone on editing since.
-
-    Returns:
-        The names of the files that were put back.
-    """
-    shutil.rmtree(state / _COMMITTED, ignore_errors=True)
+def recover(root: Path, state: Path) -> Restored:
+    """Put back what a killed command had changed."""
+    drafts.sweep(root, state)
+    shutil.rmtree(state / f"{_JOURNAL}.new", ignore_errors=True)
+    shutil.rmtree(state / f"{_JOURNAL}.done", ignore_errors=True)
     journal = state / _JOURNAL
-    return _put_back(journal, state / REPLACED) if journal.is_dir() else []
+    return _put_back(journal) if journal.is_dir() else Restored()
 
 
-def _lay_aside(journal: Path, files: Mapping[str, Path]) -> None:
-    shutil.rmtree(journal, ignore_errors=True)
-    building = journal.with_suffix(".new")
+def history(state: Path) -> list[Entry]:
+    """The changes that came to their end, the oldest first."""
+    folders = sorted((state / _HISTORY).iterdir()) if (state / _HISTORY).is_dir() else []
+    return [entry for folder in folders if (entry := _entry(folder)) is not None]
+
+
+# --- the journal ---------------------------------------------------------------------------------------------------
+
+
+def _begin(draft: Draft, names: Sequence[str], note: Mapping[str, Any]) -> Path:
+    """Lay the old bytes and the new ones side by side; one rename makes it the journal."""
+    journal = draft.state / _JOURNAL
+    building = journal.with_name(f"{_JOURNAL}.new")
     shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    for number, path in enumerate(files.values()):
-        if path.exists():
-            shutil.copy2(path, building / str(number))
-    # Names only: a copy of the project, its journal with it, puts back its own files and no others.
-    content = json.dumps([[name, path.exists()] for name, path in files.items()])
-    (building / "files.json").write_text(content, encoding="utf-8")
-    building.replace(journal)
-
-
-def _put_back(journal: Path, keep: Path) -> list[str]:
-    back: list[str] = []
-    for number, (name, was_there) in enumerate(_content(journal)):
-        # Resolved: a manifest that is a symbolic link stays one.
-        path, copy = (journal.parent.parent / name).resolve(), journal / str(number)
-        # A copy that is gone was put back by a command that was killed while it did so.
-        if copy.exists() and not (path.exists() and path.read_bytes() == copy.read_bytes()):
-            back.append(name)
-            _keep(path, keep)
-            # A rename, where the file is not a link to another file system.
-            shutil.move(copy, path)
-        elif not was_there and path.exists():
-            back.append(name)
-            _keep(path, keep)
-            path.unlink()
-    _settle(journal)
-    return back
-
-
-def _content(journal: Path) -> list[tuple[str, bool]]:
-    """The project's files that a journal is about; none where it was not written by this version."""
     try:
-        files = json.loads((journal / "files.json").read_text(encoding="utf-8"))
-        return [(name, bool(was_there)) for name, was_there in files if name in MANIFESTS]
-    except (OSError, ValueError, TypeError):
-        return []
+        _lay_side_by_side(building, draft, names, note)
+        building.replace(journal)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return journal
 
 
-def _keep(path: Path, folder: Path) -> None:
-    # On a full disk the old bytes are worth more than the new ones.
+def _lay_side_by_side(building: Path, draft: Draft, names: Sequence[str], note: Mapping[str, Any]) -> None:
+    building.mkdir(parents=True)
+    files = {}
+    for name in names:
+        old, new = draft.root / name, draft.folder / name
+        if old.exists():
+            shutil.copy2(old, building / f"old-{name}")
+        if new.exists():
+            shutil.copyfile(new, building / f"new-{name}")
+            shutil.copymode(old if old.exists() else new, building / f"new-{name}")
+        files[name] = [draft.before[name], _digest(new)]
+    # Names only: a copy of the project, its journal with it, puts back its own files and no others.
+    content = json.dumps({**note, "files": files})
+    (building / "change.json").write_text(content, encoding="utf-8")
+
+
+def _entry(folder: Path) -> Entry | None:
+    """What a journal says; None where it was not written by this version."""
+    try:
+        found = json.loads((folder / "change.json").read_text(encoding="utf-8"))
+        files = {name: (before, after) for name, (before, after) in found["files"].items() if name in MANIFESTS}
+        return Entry(folder, found["title"], found["time"], found.get("moves", ()), files, found.get("undoes", ""))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _replace(journal: Path, root: Path, name: str) -> None:
+    new = journal / f"new-{name}"
+    if new.exists():
+        _put(new, root / name)
+    else:
+        (root / name).resolve().unlink(missing_ok=True)
+
+
+def _put(source: Path, path: Path) -> None:
+    """Put a file in another one's place, by a rename: there is the old one or the new one, and no room is needed."""
+    target = path.resolve()  # a manifest that is a symbolic link stays one
+    try:
+        source.replace(target)
+    except OSError:
+        # Behind the link is another disk, or a file that was mounted by itself.
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            shutil.copy2(source, beside)
+            beside.replace(target)
+        except OSError:
+            shutil.copy2(source, target)
+        finally:
+            beside.unlink(missing_ok=True)
+        source.unlink()
+
+
+def _put_back(journal: Path) -> Restored:
+    state, root = journal.parent, journal.parent.parent
+    entry = _entry(journal)
+    back: list[str] = []
+    left: list[str] = []
+    for name, (before, after) in (entry.files if entry else {}).items():
+        now = _digest(root / name)
+        if now == before:
+            continue
+        if now != after:
+            left.append(name)
+            _save(journal / f"old-{name}", state / BEFORE / name)
+        elif before is None:
+            back.append(name)
+            (root / name).resolve().unlink()
+        else:
+            back.append(name)
+            _put(journal / f"old-{name}", root / name)
+    installing = _is_installing(journal)
+    _drop(journal)
+    return Restored(tuple(back), tuple(left), installing)
+
+
+def _is_installing(journal: Path) -> bool:
+    try:
+        return bool(json.loads((journal / "change.json").read_text(encoding="utf-8")).get("installing"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _save(source: Path, target: Path) -> None:
+    # On a full disk the edit that stays is worth more.
     with contextlib.suppress(OSError):
-        folder.mkdir(exist_ok=True)
-        shutil.copy2(path, folder / path.name)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy2(source, target)
 
 
-def _settle(journal: Path) -> None:
-    """Do away with the journal; one rename is the moment at which the files hold as they are, new or put back."""
-    committed = journal.with_name(_COMMITTED)
-    shutil.rmtree(committed, ignore_errors=True)
-    journal.replace(committed)
-    shutil.rmtree(committed, ignore_errors=True)
+def _drop(journal: Path) -> None:
+    """Do away with the journal; one rename is the moment at which the files hold as they are."""
+    done = journal.with_name(f"{_JOURNAL}.done")
+    shutil.rmtree(done, ignore_errors=True)
+    journal.replace(done)
+    shutil.rmtree(done, ignore_errors=True)
+
+
+def _keep(journal: Path) -> None:
+    """Make the journal the history's last entry; one rename is the moment at which the change holds."""
+    folder = journal.parent / _HISTORY
+    folder.mkdir(exist_ok=True)
+    known = sorted(path.name for path in folder.iterdir() if path.name.isdigit())
+    number = int(known[-1]) + 1 if known else 1
+    journal.replace(folder / f"{number:06}")
+    for name in known[: max(0, len(known) + 1 - _KEPT)]:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except FileNotFoundError:
+        return None

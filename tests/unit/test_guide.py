@@ -29,6 +29,10 @@ VALUES: Mapping[str, str | Sequence[str]] = {
     "pins": ["numpy==2.0 ; python_version < '3.12'", "pandas==2.2"],
     "kernel": "mlops-lab",
     "title": "mlops-lab (venv+uv)",
+    "dist": "dist",
+    "files": ["dist/p-1.tar.gz"],
+    "repository": ["team"],
+    "upload": ["https://index.example/legacy/"],
 }
 
 CONDA = ("conda+poetry", "conda+uv")
@@ -111,6 +115,10 @@ ANSWERS: tuple[tuple[str, tuple[str, ...], list[str]], ...] = (
     ("discard", CONDA, ["conda", "env", "remove", "--yes", "-n", "mlops_env"]),
     ("kernel", EVERY, KERNEL),
     ("interpreter", EVERY, PYTHON_SAYS),
+    ("build", POETRY, ["poetry", "build", "--output=dist"]),
+    ("build", UV, ["uv", "build", "--out-dir=dist"]),
+    ("publish", POETRY, ["poetry", "publish", "--repository=team", "--dist-dir=dist"]),
+    ("publish", UV, ["uv", "publish", "--publish-url=https://index.example/legacy/", "dist/p-1.tar.gz"]),
 )
 
 # Rows that the leader answers, the same for every hybrid.
@@ -133,6 +141,14 @@ VARIANTS: tuple[tuple[str, str, str, str, list[str]], ...] = (
         ["uv", "lock", "--upgrade-package=numpy", "--upgrade-package=pandas>=2"],
     ),
     ("update", "named", "venv+uv", "poetry", ["poetry", "update", "--lock", "numpy", "pandas>=2"]),
+    (
+        *("publish", "rehearsal", "pip+poetry", ""),
+        ["poetry", "publish", "--dry-run", "--repository=team", "--dist-dir=dist"],
+    ),
+    (
+        *("publish", "rehearsal", "conda+uv", ""),
+        ["uv", "publish", "--dry-run", "--publish-url=https://index.example/legacy/", "dist/p-1.tar.gz"],
+    ),
 )
 
 # Step, row, flags (by the leader, in the environment, in the shell), and the alternatives that are shown, never run.
@@ -165,6 +181,8 @@ SHAPE: tuple[tuple[int, str, str, dict[str, str]], ...] = (
     (0, "discard", "environment", {}),
     (0, "kernel", "environment", {}),
     (0, "interpreter", "environment", {}),
+    (0, "build", "", {}),
+    (0, "publish", "", {}),
 )
 
 
@@ -273,6 +291,7 @@ def test_there_are_no_other_variants() -> None:
     found = {(row, tool, variant) for row, tool, spelled in _spellings() for variant in spelled.variants}
     existing = {("create", engine, "existing") for engine in ("conda", "mamba", "micromamba")}
     rehearsal = {(row, engine, "rehearsal") for row, engine, _ in existing}
+    rehearsal |= {("publish", manager, "rehearsal") for manager in guide.MANAGERS}
     assert found == {*existing, *rehearsal, ("create", "conda", "rebuild"), ("update", "uv", "named")}
 
 

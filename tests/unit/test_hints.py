@@ -20,6 +20,7 @@ SOLVER = "no set of versions fits every requirement: loosen one of those named a
 UNKNOWN = "the index has no such package or version: check the spelling"
 VENV = "this Python cannot make environments: install its venv package (Debian: python3-venv)"
 KERNEL = "the environment has no ipykernel: `invoke add ipykernel --group dev`"
+PACKED = "the build packs all that the project's own .gitignore does not name: add /.mlops-lab/ and /.venv/ to it"
 DENIED = "make the file or folder writable, or choose another place with --prefix"
 
 PRINTED: tuple[tuple[str, str, str], ...] = (
@@ -104,6 +105,11 @@ PRINTED: tuple[tuple[str, str, str], ...] = (
     ("python: no ipykernel", "/e/bin/python: No module named ipykernel", KERNEL),
     ("uv: denied", "error: failed to create directory `/x`: Permission denied (os error 13)", DENIED),
     ("pip: denied", "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'", DENIED),
+    (
+        "uv: packs an environment",
+        "error: Failed to build `/x`\nhint: The source distribution includes a virtual environment. Virtual env",
+        PACKED,
+    ),
     ("nothing known", "Segmentation fault", ""),
     ("nothing", "", ""),
 )

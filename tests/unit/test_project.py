@@ -134,6 +134,9 @@ def test_what_it_says_is_taken(tmp_path: Path) -> None:
     settings = made(tmp_path, text).settings
     assert (settings.hybrid, settings.leader) == ("pip+uv", "uv")
     assert settings.tools == {**PINS, "pip": "==25.3"}
+    addresses = {"publish": "https://index.example/", "index": "https://index.example/simple"}
+    text = "[tool.mlops-lab.repositories.team]\n" + "".join(f"{key} = '{url}'\n" for key, url in addresses.items())
+    assert made(tmp_path, text).settings.repositories == {"team": addresses}
 
 
 @pytest.mark.parametrize(
@@ -161,6 +164,46 @@ def test_what_it_says_is_taken(tmp_path: Path) -> None:
             ),
         ),
         ("tools = { uv = 1 }", 'pyproject.toml: tool.mlops-lab.tools.uv is not a text: write uv = ">=1"'),
+        (
+            "repositories = 1",
+            ("pyproject.toml: tool.mlops-lab.repositories is not a table: write it as [tool.mlops-lab.repositories]"),
+        ),
+        (
+            'repositories = { "a b" = {} }',
+            (
+                "pyproject.toml: tool.mlops-lab.repositories.a b has no name for a repository: "
+                "write it with letters, digits, - . _"
+            ),
+        ),
+        (
+            "repositories = { team = 1 }",
+            (
+                "pyproject.toml: tool.mlops-lab.repositories.team does not say where to publish to: "
+                'write team = { publish = "ADDRESS", index = "ADDRESS" }'
+            ),
+        ),
+        (
+            'repositories = { team = { index = "https://index.example/simple" } }',
+            (
+                "pyproject.toml: tool.mlops-lab.repositories.team does not say where to publish to: "
+                'write team = { publish = "ADDRESS", index = "ADDRESS" }'
+            ),
+        ),
+        (
+            'repositories = { team = { publish = "https://index.example/", indx = "x" } }',
+            (
+                "pyproject.toml: tool.mlops-lab.repositories.team has a key 'indx': "
+                "did you mean index? (one of: publish, index)"
+            ),
+        ),
+        (
+            'repositories = { team = { publish = "ftp://index.example/" } }',
+            'pyproject.toml: tool.mlops-lab.repositories.team.publish is no address: write it as "https://…"',
+        ),
+        (
+            'repositories = { team = { publish = "https://index.example/", index = 1 } }',
+            'pyproject.toml: tool.mlops-lab.repositories.team.index is no address: write it as "https://…"',
+        ),
     ],
 )
 def test_what_it_says_wrongly_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -2,177 +2,40 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+from support.machine import (
+    AFTER,
+    BEFORE,
+    BY_PIP,
+    EXPORT,
+    FOLLOW,
+    INSTALLED,
+    MIDDLE,
+    PYPROJECT,
+    REQUIREMENTS,
+    Make,
+    maker,
+    poetry_lock,
+    said,
+    snapshot,
+)
 
-from mlops_lab import freshness, interpreters, project, recipe, transaction
+from mlops_lab import changes, freshness, interpreters, recipe, transaction
 from mlops_lab.choices import Request
-from mlops_lab.environment import Environment, Stamp, holding, read_stamp, write_stamp
-from mlops_lab.errors import FOUND, WRONG, LabError
-from mlops_lab.guide import hybrid_named
+from mlops_lab.environment import Stamp, holding, read_stamp, write_stamp
+from mlops_lab.errors import WRONG, LabError
 from mlops_lab.interpreters import Interpreter
-from mlops_lab.runner import CommandFailed, Runner
-from mlops_lab.steps import Steps
-from mlops_lab.toolbox import Tool, Toolbox
+from mlops_lab.runner import CommandFailed
 
-HASH = " --hash=sha256:" + "0" * 64
-PYPROJECT = """
-[build-system]
-requires = ["poetry-core"]
-build-backend = "poetry.core.masonry.api"
-[project]
-name = "p"
-version = "1"
-requires-python = ">=3.12,<3.13"
-dependencies = ["a>=1"]
-[dependency-groups]
-dev = ["b"]
-[tool.mlops-lab]
-leader = "{leader}"
-"""
-REQUIREMENTS = f"a==1.0{HASH}\nb==2.0{HASH}\n"
-INSTALLED = {"a": "1.0", "b": "2.0", "p": "1"}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
-
-def poetry_lock(a: str = "1.0") -> str:
-    groups = {"a": "main", "b": "dev"}
-    packages = "".join(
-        f'[[package]]\nname = "{name}"\nversion = "{version}"\noptional = false\ngroups = ["{groups[name]}"]\n'
-        for name, version in (("a", a), ("b", "2.0"))
-    )
-    # The hash that REQUIREMENTS has for everything.
-    packages += f'files = [{{ file = "b.whl", hash = "{HASH.removeprefix(" --hash=")}" }}]\n'
-    return f'{packages}[metadata]\nlock-version = "2.1"\npython-versions = "*"\ncontent-hash = "0"\n'
-
-
-def uv_lock(a: str = "1.0") -> str:
-    registry = 'source = { registry = "https://index.example/simple" }'
-    packages = "".join(
-        f'[[package]]\nname = "{name}"\nversion = "{version}"\n{registry}\n'
-        for name, version in (("a", a), ("b", "2.0"))
-    )
-    return (
-        f'version = 1\nrequires-python = ">=3.12"\n{packages}[[package]]\nname = "p"\nversion = "1"\n'
-        'source = { virtual = "." }\ndependencies = [{ name = "a" }]\n'
-        '[package.dev-dependencies]\ndev = [{ name = "b" }]\n'
-    )
-
-
-class Machine(Runner):
-    """Plays the tools: what they would leave on disk, and what they would print."""
-
-    def __init__(self, root: Path, prefix: Path) -> None:
-        super().__init__(None, {})
-        self.root = root
-        self.prefix = prefix
-        self.ran: list[str] = []
-        self.asked: list[str] = []
-        self.held: set[int] = set()
-        self.fails = ""
-        self.extra: dict[str, str] = {}
-        self.version = "1.0"
-
-    def run(  # the signature is the runner's
-        self, argv: Sequence[str], *, cwd: Path, changes: Mapping[str, str | None] | None = None, quiet: bool = False
-    ) -> str:
-        assert cwd == self.root
-        assert quiet or changes is not None
-        text = shlex.join(argv).replace(str(self.prefix), "ENV").replace(str(self.root), "ROOT")
-        if quiet:
-            self.asked.append(text)
-            return ""
-        self.ran.append(text)
-        self.held.add(len(self.inherited))
-        if self.fails and self.fails in text:
-            raise CommandFailed(argv, 1, [], None)
-        for part, play in self.plays.items():
-            if part in text:
-                return play(list(argv)) or ""
-        return ""
-
-    @property
-    def plays(self) -> dict[str, Callable[[list[str]], str | None]]:
-        return {
-            "-m venv": self.make,
-            "sys.prefix": lambda _: str(self.prefix),
-            "poetry env info": lambda _: f"Path: {self.prefix}\n",
-            "--dry-run": lambda _: f"Would use project environment at: {self.prefix}\n",
-            "poetry export": lambda argv: self.write(Path(argv[-1].removeprefix("--output=")), self.requirements),
-            "uv export": lambda argv: self.write(Path(argv[-1].removeprefix("--output-file=")), self.requirements),
-            "poetry sync": lambda _: self.install(),
-            "uv sync": lambda _: self.install(),
-            "--require-hashes": lambda _: self.install(),
-            "uninstall": self.uninstall,
-            "poetry lock": lambda _: self.write(self.root / "poetry.lock", poetry_lock(self.version)),
-            "uv lock --check": lambda _: None,
-            "uv lock": lambda _: self.write(self.root / "uv.lock", uv_lock(self.version)),
-            "poetry add": self.add,
-            "poetry remove": self.add,
-            "poetry update": lambda _: self.write(self.root / "poetry.lock", poetry_lock(self.version)),
-        }
-
-    @property
-    def requirements(self) -> str:
-        return REQUIREMENTS.replace("1.0", self.version)
-
-    def write(self, path: Path, text: str) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    def make(self, _argv: list[str]) -> None:
-        site = self.prefix / "lib" / "python3.12" / "site-packages"
-        (self.prefix / "bin").mkdir(parents=True)
-        site.mkdir(parents=True)
-        (self.prefix / "bin" / "python").touch(mode=0o755)
-        (self.prefix / "pyvenv.cfg").write_text(f"version = 3.12.1\nexecutable = {sys.executable}\n", encoding="utf-8")
-        self.record("pip", "26.0")
-
-    def record(self, name: str, version: str) -> None:
-        folder = self.prefix / "lib" / "python3.12" / "site-packages" / f"{name}-{version}.dist-info"
-        folder.mkdir(exist_ok=True)
-        (folder / "RECORD").touch()
-
-    def install(self) -> None:
-        for name, version in {**INSTALLED, "a": self.version, **self.extra}.items():
-            self.record(name, version)
-
-    def uninstall(self, argv: list[str]) -> None:
-        for name in argv[argv.index("--yes") + 1 :]:
-            for folder in (self.prefix / "lib" / "python3.12" / "site-packages").glob(f"{name}-*"):
-                shutil.rmtree(folder)
-
-    def add(self, _argv: list[str]) -> None:
-        path = self.root / "pyproject.toml"
-        path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
-        self.write(self.root / "poetry.lock", poetry_lock(self.version))
-
-
-class Tools(Toolbox):
-    def find(self, name: str) -> Tool:
-        return Tool(name, (name,), "1", name, "PATH")
-
-    def settings(self, _name: str) -> dict[str, str]:
-        return {}
-
-
-class Watcher:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def __getattr__(self, _name: str) -> Any:
-        return lambda *_, **__: None
-
-
-Make = Callable[..., tuple[Steps, Machine]]
+    from mlops_lab.steps import Steps
 
 
 @pytest.fixture
@@ -180,76 +43,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """The steps of a small project whose locks are there, on a machine that a stand-in plays."""
     chosen = Interpreter("/usr/bin/python3.12", "3.12.1")
     monkeypatch.setattr(interpreters, "choose", lambda _project, _asked: chosen)
-    root = tmp_path / "project"
-    root.mkdir()
-
-    def made(hybrid: str = "venv+poetry", leader: str = "poetry", **files: str | None) -> tuple[Steps, Machine]:
-        content = {
-            "pyproject.toml": PYPROJECT.format(leader=leader),
-            "poetry.lock": poetry_lock(),
-            "uv.lock": uv_lock(),
-            "requirements.txt": REQUIREMENTS,
-            **{name.replace("_", "."): text for name, text in files.items()},
-        }
-        for name, text in content.items():
-            if text is not None and not (root / name).exists():
-                (root / name).write_text(text, encoding="utf-8")
-        found = project.find(root)
-        prefix = root / ".venv"
-        machine = Machine(root, prefix)
-        steps = Steps(
-            project=found,
-            hybrid=hybrid_named(hybrid),
-            reason="asked for",
-            environment=Environment(prefix, name="p"),
-            groups=found.groups,
-            toolbox=Tools(found, machine, avoid=(), environ={}),
-            runner=machine,
-            observer=Watcher(),
-            environ={"PATH": "/usr/bin"},
-        )
-        return steps, machine
-
-    return made
-
-
-def said(steps: Steps) -> list[str]:
-    assert isinstance(steps.observer, Watcher)
-    return steps.observer.said
-
-
-def snapshot(root: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()}
-
-
-BEFORE = [
-    "/usr/bin/python3.12 -m venv ENV",
-    "ENV/bin/python -c 'import sys; print(sys.prefix)'",
-    "ENV/bin/python -m pip --version",
-]
-AFTER = ["mlops-lab doctor --prefix ENV", "ENV/bin/python -m pip check"]
-BY_PIP = [
-    "pip --python ENV/bin/python install --no-compile --require-hashes --no-deps -r requirements.txt",
-    "pip --python ENV/bin/python install --no-compile --no-deps -e .",
-]
-BY_POETRY = ["poetry env info", "poetry check --lock"]
-BY_UV = ["uv sync --frozen --inexact --dry-run", "uv lock --check"]
-MIDDLE = {
-    "venv+poetry": [*BY_POETRY, "poetry sync --only=main --only=dev"],
-    "venv+uv": [*BY_UV, "uv sync --locked --no-default-groups --group=dev"],
-    "pip+poetry": [*BY_POETRY, *BY_PIP],
-    "pip+uv": [*BY_UV, *BY_PIP],
-}
-EXPORT = {
-    "poetry": (
-        "poetry export --format=requirements.txt --only=main --only=dev --output=ROOT/.mlops-lab/requirements.new"
-    ),
-    "uv": (
-        "uv export --locked --no-emit-project --no-annotate --no-header --no-default-groups --group=dev"
-        " --output-file=ROOT/.mlops-lab/requirements.new"
-    ),
-}
-FOLLOW = "uv lock --upgrade-package=a==1.0 --upgrade-package=b==2.0"
+    return maker(tmp_path / "project")
 
 
 # --- setup ---
@@ -289,10 +83,10 @@ def test_every_command_inherits_the_locks_and_later_ones_do_not(make: Make) -> N
     assert machine.held == {2}
     assert machine.inherited == ()
     machine.held.clear()
-    recipe.lock(steps)
+    changes.lock(steps)
     assert machine.held == {1}
     machine.held.clear()
-    recipe.change(steps, "add", ["c"])
+    changes.change(steps, "add", ["c"])
     assert machine.held == {2}
     assert machine.inherited == ()
 
@@ -468,9 +262,9 @@ def test_a_broken_file_is_refused_before_anything_is_touched(make: Make, name: s
     before = snapshot(machine.root)
     acts: dict[str, Callable[[], object]] = {
         "setup": lambda: recipe.setup(steps, Request()),
-        "change": lambda: recipe.change(steps, "add", ["c"]),
-        "lock": lambda: recipe.lock(steps),
-        "export": lambda: recipe.export(steps),
+        "change": lambda: changes.change(steps, "add", ["c"]),
+        "lock": lambda: changes.lock(steps),
+        "export": lambda: changes.export(steps),
     }
     with pytest.raises(LabError, match=rf"^{name}:\d+:\d+: ") as caught:
         acts[act]()
@@ -489,15 +283,22 @@ def test_a_prefix_of_another_project_is_refused(make: Make, tmp_path: Path) -> N
     assert machine.ran == []
 
 
+def killed_after_it_published(steps: Steps, manifest: bytes) -> None:
+    """A command put another pyproject.toml in place, and was killed."""
+    with transaction.drafted(steps.project.root, steps.project.state) as draft:
+        (draft.folder / "pyproject.toml").write_bytes(manifest)
+        journal = transaction._begin(draft, draft.changed(), {"title": "add c", "time": 0.0})
+        transaction._replace(journal, draft.root, "pyproject.toml")
+    assert transaction.pending(steps.project.state)
+
+
 def test_what_a_killed_command_left_is_put_back_first(make: Make) -> None:
     steps, machine = make()
     manifest = machine.root / "pyproject.toml"
     before = manifest.read_bytes()
-    transaction._lay_aside(steps.project.state / "journal", {"pyproject.toml": manifest})
-    manifest.write_text("half", encoding="utf-8")
-    recipe.lock(steps)
-    line = "a command was killed while it changed pyproject.toml: put back as before, "
-    assert said(steps) == [f"{line}what stood there is in .mlops-lab/replaced"]
+    killed_after_it_published(steps, manifest.read_bytes() + b"# changed\n")
+    changes.lock(steps)
+    assert said(steps) == ["a command was killed while it changed pyproject.toml: put back as before"]
     assert manifest.read_bytes() == before
 
 
@@ -559,151 +360,7 @@ def test_install_into_an_environment_that_was_never_finished_is_refused(make: Ma
         recipe.install(steps)
 
 
-# --- add, update, remove ---
-
-
-@pytest.mark.parametrize(
-    ("row", "packages", "group", "expected"),
-    [
-        ("add", ["c>=1", "d"], None, "poetry add --lock 'c>=1' d"),
-        ("add", ["c"], "dev", "poetry add --lock --group=dev c"),
-        ("remove", ["a"], None, "poetry remove --lock a"),
-        ("remove", ["b"], None, "poetry remove --lock --group=dev b"),
-        ("remove", ["b"], "dev", "poetry remove --lock --group=dev b"),
-        ("update", [], None, "poetry update --lock"),
-        ("update", ["a", "b"], None, "poetry update --lock a b"),
-    ],
-)
-def test_a_change_edits_locks_exports_and_installs(
-    make: Make, row: str, packages: list[str], group: str | None, expected: str
-) -> None:
-    recipe.setup(make()[0], Request())
-    steps, machine = make()
-    machine.version = "1.1"
-    recipe.change(steps, row, packages, group)
-    follow = FOLLOW.replace("1.0", "1.1")
-    assert machine.ran == [expected, follow, EXPORT["poetry"], *MIDDLE["venv+poetry"], AFTER[1]]
-    assert (machine.root / "uv.lock").read_text(encoding="utf-8") == uv_lock("1.1")
-    assert "a==1.1" in (machine.root / "requirements.txt").read_text(encoding="utf-8")
-    assert (stamp := read_stamp(machine.prefix)) is not None
-    assert stamp.installed["a"] == "1.1"
-
-
-def test_the_packages_of_several_groups_are_removed_group_by_group(make: Make) -> None:
-    steps, machine = make()
-    recipe.change(steps, "remove", ["a", "b"])
-    assert machine.ran[:2] == ["poetry remove --lock --group=dev b", "poetry remove --lock a"]
-
-
-def test_a_package_that_is_not_declared_is_not_removed(make: Make) -> None:
-    steps, machine = make()
-    with pytest.raises(LabError) as caught:
-        recipe.change(steps, "remove", ["c"])
-    assert str(caught.value) == "pyproject.toml does not declare c: one of: a, b"
-    assert (caught.value.code, machine.ran) == (WRONG, [])
-
-
-@pytest.mark.parametrize("part", ["poetry add", "uv lock --upgrade", "export", "poetry sync", "pip check"])
-def test_a_failed_change_puts_every_file_back(make: Make, part: str) -> None:
-    recipe.setup(make()[0], Request())
-    steps, machine = make()
-    before = snapshot(machine.root)
-    machine.version, machine.fails = "1.1", part
-    with pytest.raises(CommandFailed) as caught:
-        recipe.change(steps, "add", ["c"])
-    assert caught.value.code == FOUND
-    assert snapshot(machine.root) == before
-    assert (stamp := read_stamp(machine.prefix)) is not None
-    reached = part in {"poetry sync", "pip check"}
-    assert (stamp.fingerprint is None) is reached
-
-
-def test_a_change_without_an_environment_installs_nothing_and_says_so(make: Make) -> None:
-    steps, machine = make("venv+poetry", uv_lock=None, requirements_txt=None)
-    recipe.change(steps, "add", ["c"])
-    assert machine.ran == ["poetry add --lock c"]
-    assert said(steps) == ["there is no environment to install into: make it with `invoke setup`"]
-
-
-def test_a_change_in_an_environment_that_was_never_finished_is_refused(make: Make) -> None:
-    steps, machine = make()
-    machine.make([])
-    write_stamp(machine.prefix, Stamp(str(machine.root), "venv+poetry"))
-    with pytest.raises(LabError, match="was never finished"):
-        recipe.change(steps, "add", ["c"])
-    assert machine.ran == []
-
-
-def test_a_group_that_has_just_come_is_installed_unless_others_were_chosen(make: Make) -> None:
-    for groups, expected in ((("dev",), ("dev", "docs")), ((), ())):
-        steps, machine = make(uv_lock=None, requirements_txt=None)
-        steps.groups = groups
-        manifest = machine.root / "pyproject.toml"
-        manifest.write_text(PYPROJECT.format(leader="poetry"), encoding="utf-8")
-        steps.project = project.find(machine.root)
-
-        def add(_argv: list[str], manifest: Path = manifest) -> None:
-            text = manifest.read_text(encoding="utf-8")
-            manifest.write_text(
-                text.replace("[dependency-groups]", '[dependency-groups]\ndocs = ["c"]'), encoding="utf-8"
-            )
-
-        machine.add = add  # type: ignore[method-assign]
-        recipe.change(steps, "add", ["c"], "docs")
-        assert tuple(sorted(steps.groups)) == expected
-
-
-# --- lock, export, clean ---
-
-
-def test_lock_lets_what_is_there_follow(make: Make) -> None:
-    steps, machine = make("venv+poetry")
-    machine.version = "1.1"
-    recipe.lock(steps)
-    assert machine.ran == ["poetry lock", FOLLOW.replace("1.0", "1.1"), EXPORT["poetry"]]
-    assert not machine.prefix.exists()
-
-
-def test_lock_makes_what_the_hybrid_needs_and_nothing_else(make: Make) -> None:
-    steps, machine = make("venv+poetry", poetry_lock=None, uv_lock=None, requirements_txt=None)
-    recipe.lock(steps)
-    assert machine.ran == ["poetry lock"]
-    steps, machine = make("venv+uv", uv_lock=None)
-    recipe.lock(steps)
-    assert machine.ran == ["poetry lock", FOLLOW]
-
-
-def test_export_writes_the_requirements_even_where_they_are_in_step(make: Make) -> None:
-    steps, machine = make("pip+uv")
-    assert recipe.export(steps) == machine.root / "requirements.txt"
-    assert machine.ran == [EXPORT["uv"]]
-
-
-BY_HAND = "a\n"
-
-
-def test_an_export_over_requirements_that_somebody_wrote_is_refused(make: Make) -> None:
-    steps, machine = make("pip+uv", requirements_txt=BY_HAND)
-    with pytest.raises(LabError) as caught:
-        recipe.export(steps)
-    assert str(caught.value) == (
-        "requirements.txt has no hashes: somebody wrote it by hand, and an export would replace it: "
-        "rename it (requirements.in is usual), or delete it, then export again"
-    )
-    assert (caught.value.code, machine.ran) == (WRONG, [])
-    steps.groups = ()
-    assert recipe.export(steps) == machine.root / ".mlops-lab" / "requirements.txt"
-    assert (machine.root / "requirements.txt").read_text(encoding="utf-8") == BY_HAND
-
-
-def test_pip_installs_from_an_export_of_ours_beside_them(make: Make) -> None:
-    steps, machine = make("pip+uv", requirements_txt=BY_HAND)
-    recipe.setup(steps, Request())
-    assert BY_PIP[0].replace("requirements.txt", ".mlops-lab/requirements.txt") in machine.ran
-    assert said(steps)[1:] == [
-        "requirements.txt is written by hand and stays: .mlops-lab/requirements.txt is exported for pip"
-    ]
-    assert (machine.root / "requirements.txt").read_text(encoding="utf-8") == BY_HAND
+# --- clean ---
 
 
 def test_clean_removes_the_environment_and_our_state(make: Make) -> None:
@@ -734,8 +391,7 @@ def test_clean_puts_back_what_a_killed_command_left_before_its_journal_goes(make
     steps, machine = make()
     manifest = machine.root / "pyproject.toml"
     before = manifest.read_bytes()
-    transaction._lay_aside(steps.project.state / "journal", {"pyproject.toml": manifest})
-    manifest.write_text("half", encoding="utf-8")
+    killed_after_it_published(steps, manifest.read_bytes() + b"# changed\n")
     recipe.clean(steps)
     assert manifest.read_bytes() == before
 

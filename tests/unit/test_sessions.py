@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlops_lab import engines, recipe, sessions
+from mlops_lab import changes, engines, recipe, sessions
 from mlops_lab.choices import Request
 from mlops_lab.errors import LabError
 from mlops_lab.guide import HYBRIDS, ROWS, hybrid_named, spelling
@@ -102,9 +102,9 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     monkeypatch.setattr(sessions, "config", lambda _: {"version": "3.12.1"})
     monkeypatch.setattr("mlops_lab.steps.Steps._tracked_leader", lambda _: "poetry")
     monkeypatch.setattr(recipe, "setup", setup)
-    monkeypatch.setattr(recipe, "change", change)
-    monkeypatch.setattr(recipe, "lock", lambda steps: made.note(steps, "lock"))
-    monkeypatch.setattr(recipe, "export", export)
+    monkeypatch.setattr(changes, "change", change)
+    monkeypatch.setattr(changes, "lock", lambda steps: made.note(steps, "lock"))
+    monkeypatch.setattr(changes, "export", export)
     monkeypatch.setattr(recipe, "install", lambda steps: made.note(steps, "install", steps.interpreter))
     return made
 
@@ -175,7 +175,7 @@ def test_the_package_that_is_added_is_one_that_the_project_does_not_lock(
 
 
 def test_a_package_that_does_not_arrive_is_found(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "change", lambda *_: None)
+    monkeypatch.setattr(changes, "change", lambda *_: None)
     assert play.installed
     with pytest.raises(Ended, match=r"^error: error: after `add cowsay` the environment has not followed: .*\.log$"):
         run(Session(), "venv+uv")

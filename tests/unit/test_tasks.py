@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from mlops_lab import cli, recipe, steps, tasks
+from mlops_lab import changes, cli, recipe, steps, tasks
 from mlops_lab.choices import Request
 from mlops_lab.environment import Stamp, read_stamp, write_stamp
 from mlops_lab.errors import LabError
 from mlops_lab.guide import HYBRIDS, ROWS, SUMMARY
+from mlops_lab.moves import Move
 from mlops_lab.recipe import Outcome
 from mlops_lab.report import pages
 from mlops_lab.runner import CommandFailed, Runner, Terminated
@@ -54,6 +55,7 @@ class Desk:
         self.ran: list[list[str]] = []
         self.given: list[tuple[list[str], Path, Mapping[str, str | None]]] = []
         self.changed: list[tuple[Any, ...]] = []
+        self.options = changes.Options()
 
     def __call__(self, *words: str) -> int:
         code = cli.main(words)
@@ -85,21 +87,29 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         made.given.append((list(argv), cwd, changes))
         return 7
 
-    def change(opened: steps.Steps, row: str, packages: Sequence[str], group: str | None = None) -> None:
+    def change(
+        opened: steps.Steps, row: str, packages: Sequence[str], group: str | None, options: changes.Options
+    ) -> changes.Changed:
         made.changed.append((str(opened.hybrid), row, tuple(packages), group))
+        made.options = options
+        return changed(row)
 
     monkeypatch.setattr(Runner, "run", run)
     monkeypatch.setattr(Runner, "hand_over", hand_over)
     monkeypatch.setattr(Toolbox, "find", lambda _box, name: Tool(name, (f"/tools/{name}",), "1", "", ""))
     monkeypatch.setattr(Toolbox, "settings", lambda _box, _name: {})
     monkeypatch.setattr(Toolbox, "survey", lambda _box: dict.fromkeys(SUMMARY, ("1.2", "PATH")))
-    monkeypatch.setattr(recipe, "change", change)
+    monkeypatch.setattr(changes, "change", change)
     monkeypatch.setattr(sys, "argv", ["mlops-lab"])
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for name in ("GITHUB_ACTIONS", "VIRTUAL_ENV", "CONDA_PREFIX"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return made
+
+
+def changed(title: str, *, installed: bool = True) -> changes.Changed:
+    return changes.Changed(title, [Move("a", "1", "2", ("uv.lock",))], ["uv.lock"], installed, False, 1.2)
 
 
 def reports(done: Outcome = DONE) -> Callable[..., Outcome]:
@@ -125,8 +135,9 @@ def test_these_are_the_tasks() -> None:
     assert sorted(tasks.namespace.task_names) == sorted(
         [
             *("create", "activate", "verify", "info", "add", "check", "doctor", "compat"),
-            *("lock", "install", "update", "remove", "export", "setup"),
+            *("lock", "install", "update", "remove", "export", "setup", "undo", "history"),
             *("guide", "hybrids", "tools", "diagram", "run", "shell", "kernel", "clean"),
+            *("build", "publish"),
         ]
     )
 
@@ -192,7 +203,7 @@ def test_setup_has_the_flags_of_the_design() -> None:
 def test_packages_may_stand_before_and_after_two_dashes(desk: Desk, words: str, expected: tuple[Any, ...]) -> None:
     assert desk(*shlex.split(words)) == 0, desk.err
     assert desk.changed == [expected]
-    assert desk.out == f"{expected[1]}: {', '.join(expected[2]) or 'every package'}\n"
+    assert desk.out.splitlines()[-1].startswith(f"{expected[1]}: ")
 
 
 @pytest.mark.parametrize("word", HOSTILE)
@@ -411,12 +422,11 @@ def test_lock_install_export_and_clean_say_what_they_did(desk: Desk, monkeypatch
         asked.append(opened.groups)
         return opened.requirements
 
-    monkeypatch.setattr(recipe, "lock", lambda opened: opened.project.lock("uv").touch())
+    monkeypatch.setattr(changes, "lock", lambda *_, **__: changed("lock", installed=False))
     monkeypatch.setattr(recipe, "install", lambda _: None)
-    monkeypatch.setattr(recipe, "export", export)
+    monkeypatch.setattr(changes, "export", export)
     prefix = desk.root / ".venv"
     for words, text in (
-        ("lock", "locked: uv.lock"),
         ("install", f"installed: {prefix}"),
         ("export", f"exported: {desk.root / 'requirements.txt'}"),
         ("export --group lab", f"exported: {desk.root / '.mlops-lab' / 'requirements.txt'}"),
@@ -430,6 +440,54 @@ def test_lock_install_export_and_clean_say_what_they_did(desk: Desk, monkeypatch
     assert desk("clean") == 0
     assert desk.out == f"removed: {prefix}\n"
     assert read_stamp(prefix) is None
+
+
+def test_a_change_is_shown_in_one_table(desk: Desk) -> None:
+    assert desk("add", "a") == 0
+    assert [line.split() for line in desk.out.splitlines() if line.strip()][0::2] == [
+        ["package", "from", "to", "in"],
+        ["a", "1", "2", "uv.lock"],
+    ]
+    took = "add: uv.lock changed, and the environment has followed (1.2 s); `invoke undo` takes it back"
+    assert desk.out.splitlines()[-1] == took
+    assert desk("add", "a", "--json") == 0
+    found = json.loads(desk.out)
+    assert found["ok"] is True
+    assert found["moves"] == [{"package": "a", "before": "1", "after": "2", "files": ["uv.lock"]}]
+
+
+@pytest.mark.parametrize(
+    ("words", "group", "options"),
+    [
+        ("add a", None, changes.Options()),
+        ("add a --dev", "dev", changes.Options()),
+        ("add a --dev --group dev", "dev", changes.Options()),
+        ("add a --dry-run", None, changes.Options(dry_run=True)),
+        ("add a --no-install", None, changes.Options(install=False)),
+        ("add a --conda", None, changes.Options(conda=True)),
+        ("remove a --dev --no-install", "dev", changes.Options(install=False)),
+        ("update --dry-run", None, changes.Options(dry_run=True)),
+        ("update a --no-install", None, changes.Options(install=False)),
+    ],
+)
+def test_how_a_change_is_made(desk: Desk, words: str, group: str | None, options: changes.Options) -> None:
+    assert desk(*words.split()) == 0
+    assert (desk.changed[0][3], desk.options) == (group, options)
+
+
+def test_two_groups_at_once_are_refused(desk: Desk) -> None:
+    assert desk("add", "a", "--dev", "--group", "lab") == 2
+    assert desk.err == "error: --dev is --group dev, and --group lab is another one: give one of the two\n"
+    assert desk.changed == []
+
+
+def test_history_and_undo_with_nothing_to_take_back(desk: Desk) -> None:
+    assert desk("history") == 0
+    assert desk.out == "no change to take back\n"
+    assert desk("history", "--json") == 0
+    assert json.loads(desk.out) == []
+    assert desk("undo") == 2
+    assert desk.err == "error: there is no change to take back: `invoke history` lists those that there were\n"
 
 
 # --- a command in the environment ---

@@ -1,22 +1,26 @@
-"""Files change all or none: after an error, Ctrl-C, and a kill at any moment."""
+"""Files change all or none: after an error, Ctrl-C, a kill at any moment, and beside somebody who edits them."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mlops_lab import draft as drafts
 from mlops_lab import transaction
-from mlops_lab.transaction import REPLACED, all_or_none, pending, recover
+from mlops_lab.errors import FOUND, WRONG, LabError
+from mlops_lab.transaction import BEFORE, Draft, Restored, drafted, history, pending, published, recover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 OLD = b"old \xff\r\n"
+CHANGED = ("pyproject.toml", "poetry.lock", "uv.lock")
 
 
 class Killed(BaseException):
@@ -24,24 +28,34 @@ class Killed(BaseException):
 
 
 class Desk:
-    """Two files that are there, one that is not, and the state folder."""
+    """A project: two files that are there, one that is not, and one that no change touches."""
 
     def __init__(self, folder: Path) -> None:
-        self.state = folder / "state"
-        self.state.mkdir()
-        self.files = {name: folder / name for name in ("pyproject.toml", "poetry.lock", "uv.lock")}
-        self.manifest, self.lock, self.absent = self.files.values()
-        self.manifest.write_bytes(OLD)
-        self.lock.write_bytes(OLD)
+        self.root = folder / "project"
+        self.state = self.root / ".mlops-lab"
+        self.state.mkdir(parents=True)
+        self.manifest, self.lock, self.absent = (self.root / name for name in CHANGED)
+        self.other = self.root / "conda.yml"
+        self.said: list[str] = []
+        for path in (self.manifest, self.lock, self.other):
+            path.write_bytes(OLD)
 
-    def change(self) -> None:
-        self.manifest.write_bytes(b"new")
-        self.lock.unlink()
-        self.absent.write_bytes(b"new")
+    def change(self, draft: Draft) -> None:
+        (draft.folder / "pyproject.toml").write_bytes(b"new")
+        (draft.folder / "poetry.lock").unlink()
+        (draft.folder / "uv.lock").write_bytes(b"new")
+
+    @contextlib.contextmanager
+    def publishing(self, **words: Any) -> Iterator[Draft]:
+        with drafted(self.root, self.state) as draft:
+            self.change(draft)
+            with published(draft, self.said.append, **words):
+                yield draft
 
     @property
     def is_old(self) -> bool:
-        return self.manifest.read_bytes() == self.lock.read_bytes() == OLD and not self.absent.exists()
+        same = self.manifest.read_bytes() == self.lock.read_bytes() == self.other.read_bytes() == OLD
+        return same and not self.absent.exists()
 
     @property
     def is_new(self) -> bool:
@@ -49,13 +63,7 @@ class Desk:
 
     @property
     def left(self) -> list[str]:
-        return sorted(path.name for path in self.state.iterdir() if path.name != REPLACED)
-
-
-def fail(desk: Desk, change: Callable[[], object], error: BaseException) -> None:
-    with all_or_none(desk.state, desk.files):
-        change()
-        raise error
+        return sorted(path.name for path in self.state.iterdir())
 
 
 @pytest.fixture
@@ -65,58 +73,213 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """A command that changes every file and is killed before it could commit or put back."""
+    """A command that has put every file in place and is killed before it could commit or put back."""
 
-    def run() -> None:
+    def run(**words: Any) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(transaction, "_put_back", lambda *_: [])
-            with pytest.raises(Killed):
-                fail(desk, desk.change, Killed())
+            patch.setattr(transaction, "_put_back", lambda *_: Restored())
+            with pytest.raises(Killed), desk.publishing(**words):
+                raise Killed
 
     return run
 
 
+# --- the draft -----------------------------------------------------------------------------------------------------
+
+
+def test_tools_work_on_copies_and_see_everything_else(desk: Desk) -> None:
+    (desk.root / "src").mkdir()
+    (desk.root / "src" / "m.py").touch()
+    (desk.root / "README.md").write_text("x", encoding="utf-8")
+    with drafted(desk.root, desk.state) as draft:
+        assert draft.folder == desk.state / "draft"
+        assert (draft.folder / "src" / "m.py").exists()
+        assert (draft.folder / "README.md").read_text(encoding="utf-8") == "x"
+        assert not (draft.folder / "pyproject.toml").is_symlink()
+        assert not (draft.folder / ".mlops-lab").exists()
+        desk.change(draft)
+        assert draft.changed() == ["pyproject.toml", "poetry.lock", "uv.lock"]
+        assert desk.is_old
+    assert desk.left == []
+    assert (desk.root / "src" / "m.py").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tool.poetry.dependencies]\nlib = { path = "../lib" }\n',
+        '[tool.uv.sources]\nlib = { path = "/somewhere/lib" }\n',
+        '[project]\ndependencies = ["lib @ file:///somewhere/lib"]\n',
+    ],
+)
+def test_where_paths_lead_out_the_draft_lies_as_deep_as_the_project(desk: Desk, text: str) -> None:
+    desk.manifest.write_text(text, encoding="utf-8")
+    with drafted(desk.root, desk.state) as draft:
+        assert draft.folder == desk.root.parent / ".project.mlops-lab-draft"
+    assert [path.name for path in desk.root.parent.iterdir()] == ["project"]
+
+
+def test_a_folder_with_a_path_of_its_own_does_not_lead_back_to_the_project(desk: Desk) -> None:
+    """Poetry resolves a path before it writes it into the lock."""
+    desk.manifest.write_text(
+        '[tool.uv.workspace]\nmembers = ["packages/*"]\n[tool.uv.sources]\nb = { path = "libs/b" }\n', encoding="utf-8"
+    )
+    for name in ("packages/a", "libs/b", "libs/c", "libs/d"):
+        (desk.root / name).mkdir(parents=True)
+    (desk.root / "packages/a/pyproject.toml").write_text("", encoding="utf-8")
+    (desk.root / "libs/b/pyproject.toml").write_text(
+        '[tool.poetry.dependencies]\nc = { path = "../c" }\n', encoding="utf-8"
+    )
+    with drafted(desk.root, desk.state) as draft:
+        for name in ("packages/a", "libs/b", "libs/c"):
+            assert (draft.folder / name).resolve() == draft.folder / name
+        assert (draft.folder / "libs/b/pyproject.toml").exists()
+        assert (draft.folder / "libs/d").resolve() == desk.root / "libs/d"
+        assert draft.folder == desk.state / "draft"
+
+
+def test_a_draft_beside_a_project_that_cannot_be_made_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.manifest.write_text('a = { path = "../lib" }\n', encoding="utf-8")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(LabError, match="make its parent writable") as caught, drafted(desk.root, desk.state):
+        pytest.fail("the body shall not run")
+    assert caught.value.code == WRONG
+
+
+# --- put in place --------------------------------------------------------------------------------------------------
+
+
 def test_a_change_that_ends_well_holds_and_leaves_nothing_behind(desk: Desk) -> None:
-    with all_or_none(desk.state, desk.files):
-        desk.change()
+    with desk.publishing():
+        assert desk.is_new
+        assert pending(desk.state)
     assert desk.is_new
     assert desk.left == []
-    assert recover(desk.state) == []
+    assert recover(desk.root, desk.state) == Restored()
     assert desk.is_new
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3), Killed()], ids=repr)
 def test_whatever_ends_a_change_early_brings_the_old_bytes_back(desk: Desk, error: BaseException) -> None:
-    with pytest.raises(type(error)) as caught:
-        fail(desk, desk.change, error)
+    with pytest.raises(type(error)) as caught, desk.publishing():
+        raise error
     assert caught.value is error
     assert desk.is_old
     assert desk.left == []
 
 
-def test_where_nothing_changed_no_file_is_written(desk: Desk) -> None:
+def test_an_error_on_the_draft_touches_no_file(desk: Desk) -> None:
     before = [path.stat() for path in (desk.manifest, desk.lock)]
-    with pytest.raises(ValueError, match="x"), all_or_none(desk.state, desk.files):
+    with pytest.raises(ValueError, match="x"), drafted(desk.root, desk.state) as draft:
+        desk.change(draft)
         raise ValueError("x")
     after = [path.stat() for path in (desk.manifest, desk.lock)]
     assert [(one.st_ino, one.st_mtime_ns) for one in before] == [(one.st_ino, one.st_mtime_ns) for one in after]
     assert desk.left == []
 
 
+def test_where_nothing_changed_nothing_is_written(desk: Desk) -> None:
+    with drafted(desk.root, desk.state) as draft, published(draft, desk.said.append, title="lock"):
+        assert not pending(desk.state)
+    assert history(desk.state) == []
+    assert desk.left == []
+
+
 def test_the_old_file_comes_back_with_its_mode_and_time(desk: Desk) -> None:
     desk.manifest.chmod(0o640)
     os.utime(desk.manifest, ns=(10**18, 10**18))
-    with pytest.raises(ValueError, match="x"):
-        fail(desk, desk.change, ValueError("x"))
+    with pytest.raises(ValueError, match="x"), desk.publishing():
+        assert desk.manifest.stat().st_mode & 0o777 == 0o640
+        raise ValueError("x")
     status = desk.manifest.stat()
     assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o640, 10**18)
 
 
-def test_what_is_not_named_is_left_as_it_is(desk: Desk, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    with pytest.raises(ValueError, match="x"):
-        fail(desk, lambda: other.write_bytes(b"new"), ValueError("x"))
-    assert other.read_bytes() == b"new"
+@pytest.mark.parametrize("failing", CHANGED)
+def test_a_disk_that_is_full_stops_before_anything_changes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    copyfile = shutil.copyfile
+
+    def full(source: Path, target: Path, **words: Any) -> Any:
+        if Path(source).name == failing and "journal" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copyfile(source, target, **words)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"), desk.publishing():
+        pytest.fail("the body shall not run")
+    assert desk.is_old
+    assert not pending(desk.state)
+    monkeypatch.undo()
+    with desk.publishing():
+        pass
+    assert desk.is_new
+    assert desk.left == []
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_changes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def refuse(path: Path, mode: str = "r", *more: Any, **words: Any) -> Any:
+        if path == desk.lock and mode == "r+b":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, mode, *more, **words)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(LabError) as caught, desk.publishing():
+        pytest.fail("the body shall not run")
+    assert str(caught.value) == (
+        "poetry.lock cannot be written: Permission denied: make it writable; nothing has changed"
+    )
+    assert caught.value.code == WRONG
+    assert desk.is_old
+
+
+# --- somebody else's edits -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock", "conda.yml"])
+def test_an_edit_while_the_tools_work_stays_and_nothing_else_changes(desk: Desk, name: str) -> None:
+    with pytest.raises(LabError) as caught, drafted(desk.root, desk.state) as draft:
+        desk.change(draft)
+        (desk.root / name).write_bytes(b"mine")
+        with published(draft, desk.said.append):
+            pytest.fail("the body shall not run")
+    assert str(caught.value) == (
+        f"{name} was edited while the change was made: your edit stays, and nothing else has changed: "
+        "run the command again"
+    )
+    assert caught.value.code == FOUND
+    assert (desk.root / name).read_bytes() == b"mine"
+    assert desk.lock.read_bytes() == OLD
+    assert desk.left == []
+
+
+def test_an_edit_while_it_installs_stays_and_the_old_bytes_are_kept_for_it(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="x"), desk.publishing():
+        desk.manifest.write_bytes(b"mine")
+        raise ValueError("x")
+    assert desk.manifest.read_bytes() == b"mine"
+    assert desk.lock.read_bytes() == OLD
+    assert not desk.absent.exists()
+    assert (desk.state / BEFORE / "pyproject.toml").read_bytes() == OLD
+    stays = "pyproject.toml was edited while it was being changed: it stays as it is now; "
+    assert desk.said == [f"{stays}as it was before the change it is in .mlops-lab/before/pyproject.toml"]
+
+
+def test_an_edit_after_a_kill_stays(desk: Desk, killed: Callable[[], None]) -> None:
+    killed()
+    desk.manifest.write_bytes(b"mine")
+    assert recover(desk.root, desk.state) == Restored(("poetry.lock", "uv.lock"), ("pyproject.toml",))
+    assert desk.manifest.read_bytes() == b"mine"
+    assert desk.left == [BEFORE]
 
 
 # --- symbolic links ------------------------------------------------------------------------------------------------
@@ -132,111 +295,81 @@ def linked(desk: Desk, tmp_path: Path) -> Path:
     return real
 
 
-def test_a_link_stays_a_link_to_the_old_bytes(desk: Desk, linked: Path) -> None:
-    with pytest.raises(ValueError, match="x"):
-        fail(desk, desk.change, ValueError("x"))
+def test_a_link_stays_a_link(desk: Desk, linked: Path) -> None:
+    with desk.publishing():
+        assert desk.manifest.is_symlink()
+        assert linked.read_bytes() == b"new"
+    with pytest.raises(ValueError, match="x"), drafted(desk.root, desk.state) as draft:
+        (draft.folder / "pyproject.toml").write_bytes(b"newer")
+        with published(draft, desk.said.append):
+            assert linked.read_bytes() == b"newer"
+            raise ValueError("x")
     assert desk.manifest.is_symlink()
-    assert linked.read_bytes() == OLD
-    assert desk.is_old
+    assert linked.read_bytes() == b"new"
 
 
-def test_a_link_to_another_file_system_is_put_back_too(
-    desk: Desk, linked: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mounted", [False, True], ids=["another disk", "a file mounted by itself"])
+def test_what_cannot_be_renamed_is_copied(
+    desk: Desk, linked: Path, monkeypatch: pytest.MonkeyPatch, *, mounted: bool
 ) -> None:
-    rename = os.rename
+    replace = Path.replace
 
-    def crossing(source: str | Path, target: str | Path) -> None:
-        if str(target) == str(linked):
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        rename(source, target)
+    def crossing(source: Path, target: Path) -> Path:
+        if Path(target) == linked and (mounted or source.parent != linked.parent):
+            raise OSError(errno.EBUSY if mounted else errno.EXDEV, "Invalid cross-device link")
+        return replace(source, target)
 
-    monkeypatch.setattr(os, "rename", crossing)
-    with pytest.raises(ValueError, match="x"):
-        fail(desk, desk.change, ValueError("x"))
+    monkeypatch.setattr(Path, "replace", crossing)
+    with pytest.raises(ValueError, match="x"), desk.publishing():
+        assert linked.read_bytes() == b"new"
+        raise ValueError("x")
     assert linked.read_bytes() == OLD
-    assert desk.is_old
+    assert [path.name for path in linked.parent.iterdir()] == [linked.name]
     assert desk.left == []
-
-
-def test_what_a_link_to_nothing_came_to_lead_to_is_removed(desk: Desk, tmp_path: Path) -> None:
-    desk.absent.symlink_to(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="x"):
-        fail(desk, lambda: desk.absent.write_bytes(b"new"), ValueError("x"))
-    assert desk.absent.is_symlink()
-    assert not (tmp_path / "nothing").exists()
 
 
 # --- kills ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_next_command_puts_back_what_a_killed_one_left(desk: Desk, killed: Callable[[], None]) -> None:
+def test_the_next_command_puts_back_what_a_killed_one_left(desk: Desk, killed: Callable[..., None]) -> None:
     assert not pending(desk.state)
-    killed()
+    killed(installing=True, title="add c")
     assert desk.left == ["journal"]
     assert desk.is_new
     assert pending(desk.state)
-    changed = desk.manifest.read_bytes()
-    assert recover(desk.state) == ["pyproject.toml", "poetry.lock", "uv.lock"]
+    assert recover(desk.root, desk.state) == Restored(CHANGED, installing=True)
     assert desk.is_old
     assert desk.left == []
     assert not pending(desk.state)
-    # Somebody may have gone on editing what the killed command had written.
-    assert (desk.state / REPLACED / "pyproject.toml").read_bytes() == changed
+    assert history(desk.state) == []
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[", "{}", '[["pyproject.toml", "x", true]]', '[["../thesis.txt", false]]', "[1]"]
-)
-def test_a_journal_of_another_form_changes_nothing(desk: Desk, killed: Callable[[], None], content: str) -> None:
-    killed()
-    (desk.state / "journal" / "files.json").write_text(content, encoding="utf-8")
-    assert recover(desk.state) == []
-    assert desk.is_new
+def test_a_draft_that_a_killed_command_left_is_swept(desk: Desk) -> None:
+    drafts.lay_out(desk.root, desk.state)
+    assert desk.left == ["draft"]
+    recover(desk.root, desk.state)
     assert desk.left == []
-
-
-def test_only_what_changed_is_named(desk: Desk, killed: Callable[[], None]) -> None:
-    killed()
-    desk.lock.write_bytes(OLD)
-    desk.absent.unlink()
-    assert recover(desk.state) == ["pyproject.toml"]
     assert desk.is_old
 
 
-def test_without_a_journal_there_is_nothing_to_recover(desk: Desk) -> None:
-    assert recover(desk.state) == []
-    assert desk.is_old
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_killed_while_it_puts_files_in_place(desk: Desk, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
+    replace, done = transaction._replace, 0
 
-
-def test_killed_after_the_commit_the_change_holds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", _killed_at(desk.state / "journal.done", after_rename=True))
-        with pytest.raises(Killed), all_or_none(desk.state, desk.files):
-            desk.change()
-    assert desk.left == ["journal.done"]
-    assert recover(desk.state) == []
-    assert desk.is_new
-    assert desk.left == []
-
-
-def _killed_at(path: Path, *, after_rename: bool) -> Callable[..., None]:
-    """An rmtree that never removes this folder: the kill came first."""
-    rmtree = shutil.rmtree
-
-    def remove(folder: Path, *, ignore_errors: bool = False) -> None:
-        if folder == path and path.exists() == after_rename:
+    def dying(journal: Path, root: Path, name: str) -> None:
+        nonlocal done
+        if done == moved:
             raise Killed
-        rmtree(folder, ignore_errors=ignore_errors)
+        done += 1
+        replace(journal, root, name)
 
-    return remove
-
-
-def test_a_committed_change_left_behind_does_not_stop_the_next_one(desk: Desk) -> None:
-    (desk.state / "journal.done").mkdir()
-    (desk.state / "journal.done" / "0").write_bytes(b"older")
-    with all_or_none(desk.state, desk.files):
-        desk.change()
-    assert desk.is_new
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction, "_replace", dying)
+        patch.setattr(transaction, "_put_back", lambda *_: Restored())
+        with contextlib.suppress(Killed), desk.publishing():
+            raise Killed
+    assert recover(desk.root, desk.state).back == CHANGED[:moved]
+    assert desk.is_old
     assert desk.left == []
 
 
@@ -246,67 +379,61 @@ def test_killed_while_it_puts_back_the_next_command_goes_on(
 ) -> None:
     killed()
     moved: list[Path] = []
-    move = shutil.move
+    put = transaction._put
 
     def dying(source: Path, target: Path) -> None:
         if len(moved) == survivors:
             raise Killed
         moved.append(target)
-        move(source, target)
+        put(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "move", dying)
+        patch.setattr(transaction, "_put", dying)
         if survivors < 2:
             with pytest.raises(Killed):
-                recover(desk.state)
-    assert recover(desk.state) == ["pyproject.toml", "poetry.lock", "uv.lock"][len(moved) :]
+                recover(desk.root, desk.state)
+    recover(desk.root, desk.state)
     assert desk.is_old
     assert desk.left == []
 
 
-def test_killed_after_it_put_back_nothing_is_put_back_again(
-    desk: Desk, killed: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "content", ["", "[", "{}", "\x00", '{"title": "", "time": 0, "files": {"../thesis": [null, ""]}}']
+)
+def test_a_journal_of_another_form_changes_nothing(desk: Desk, killed: Callable[[], None], content: str) -> None:
     killed()
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", _killed_at(desk.state / "journal.done", after_rename=True))
-        with pytest.raises(Killed):
-            recover(desk.state)
-    assert desk.is_old
-    desk.change()
-    assert recover(desk.state) == []
+    (desk.state / "journal" / "change.json").write_text(content, encoding="utf-8")
+    assert recover(desk.root, desk.state) == Restored()
     assert desk.is_new
     assert desk.left == []
 
 
-def test_half_a_removed_journal_takes_no_file_away(desk: Desk, killed: Callable[[], None]) -> None:
-    killed()
-    (desk.state / "journal" / "0").unlink()
-    assert recover(desk.state) == ["poetry.lock", "uv.lock"]
-    assert desk.manifest.read_bytes() == b"new"
-
-
-def test_killed_while_copies_are_laid_aside_nothing_is_put_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(source: Path, _target: Path) -> None:
-        if source == desk.lock:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copy2", full)
-        with pytest.raises(OSError, match="No space left"), all_or_none(desk.state, desk.files):
-            pytest.fail("the body shall not run")
-    assert recover(desk.state) == []
-    assert desk.is_old
-    with all_or_none(desk.state, desk.files):
-        desk.change()
-    assert desk.is_new
+def test_a_journal_that_was_never_finished_changes_nothing(desk: Desk) -> None:
+    (desk.state / "journal.new").mkdir()
+    assert recover(desk.root, desk.state) == Restored()
     assert desk.left == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "\x00"])
-def test_a_journal_that_cannot_be_read_changes_nothing(desk: Desk, content: str) -> None:
-    (desk.state / "journal").mkdir()
-    (desk.state / "journal" / "files.json").write_text(content, encoding="utf-8")
-    assert recover(desk.state) == []
-    assert desk.is_old
-    assert desk.left == []
+# --- history -------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_with_a_title_is_kept_with_its_old_bytes(desk: Desk) -> None:
+    with desk.publishing(title="add c", note={"moves": [{"package": "c"}], "undoes": ""}):
+        assert history(desk.state) == []
+    (entry,) = history(desk.state)
+    assert (entry.title, list(entry.files), list(entry.moves)) == ("add c", list(CHANGED), [{"package": "c"}])
+    assert entry.old("pyproject.toml").read_bytes() == OLD
+    assert not entry.old("uv.lock").exists()
+    assert entry.edited(desk.root) == []
+    desk.manifest.write_bytes(b"newer")
+    assert entry.edited(desk.root) == ["pyproject.toml"]
+
+
+def test_only_the_last_changes_are_kept_and_in_their_order(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "_KEPT", 3)
+    for number in range(12):
+        with drafted(desk.root, desk.state) as draft:
+            (draft.folder / "pyproject.toml").write_bytes(b"%d" % number)
+            with published(draft, desk.said.append, title=f"{number}"):
+                pass
+    assert [entry.title for entry in history(desk.state)] == ["9", "10", "11"]

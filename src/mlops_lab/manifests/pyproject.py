@@ -29,6 +29,7 @@ __all__ = [
     "read_bytes",
     "read_text",
     "read_toml",
+    "requirements",
     "requires_python",
 ]
 
@@ -250,6 +251,37 @@ def declared(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         for name in map(normalized, names):
             found[name] = tuple(dict.fromkeys((*found.get(name, ()), group)))
     return found
+
+
+def requirements(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every requirement as it is written (normalised name, text): of all groups, extras and Poetry's own tables."""
+    project, poetry = data.get("project", {}), _poetry(data)
+    lists = [
+        project.get("dependencies", []),
+        *project.get("optional-dependencies", {}).values(),
+        *data.get("dependency-groups", {}).values(),
+    ]
+    groups = poetry.get("group", {}).values()
+    tables = [
+        poetry.get("dependencies", {}),
+        poetry.get("dev-dependencies", {}),
+        *(group.get("dependencies", {}) for group in groups),
+    ]
+    texts = [text for each in lists for text in each if isinstance(text, str)]
+    found = [(normalized(_named(text)), text.strip()) for text in texts]
+    found += [
+        (normalized(name), f"{name} {_written(value)}".strip()) for table in tables for name, value in table.items()
+    ]
+    return [(name, text) for name, text in found if name not in {"", "python"}]
+
+
+def _written(value: object) -> str:
+    """Poetry's constraint: a text, a table with `version`, or several of them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return str(value.get("version") or next((f"{key} = {said}" for key, said in value.items()), ""))
+    return " or ".join(map(_written, value)) if isinstance(value, list) else ""
 
 
 def _named(requirement: str) -> str:

@@ -11,17 +11,21 @@ from mlops_lab.runner import CommandFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from mlops_lab.behind import Finding
     from mlops_lab.choices import Standing
     from mlops_lab.errors import LabError
     from mlops_lab.guide import Row
+    from mlops_lab.publish import Built, Published
     from mlops_lab.recipe import Outcome
 
 __all__ = [
     "as_json",
+    "behind",
     "error_as_json",
     "error_text",
     "guide_as_json",
     "hybrids_as_json",
+    "published",
     "summary",
     "tools_as_json",
 ]
@@ -57,9 +61,23 @@ def summary(outcome: Outcome, activate: str) -> str:
     return "\n".join([did, *(f"  {name:<9} {value}" for name, value in rows)])
 
 
-def as_json(outcome: Outcome) -> str:
-    """The end of a setup, for programs: one JSON object with the fields of `Outcome`."""
+def as_json(outcome: Outcome | Built) -> str:
+    """What came of a command, for programs: one JSON object with the fields of `outcome`."""
     return json.dumps({**dataclasses.asdict(outcome), "ok": True}, indent=2)
+
+
+def published(done: Published) -> str:
+    """What was published, for people: a line for each file."""
+    did = "published" if done.uploaded else "would publish"
+    where = f"{done.repository} ({done.upload})" if done.upload else done.repository
+    return "\n".join(f"{did}: {file} to {where}" for file in done.files)
+
+
+def behind(findings: Iterable[Finding]) -> list[str]:
+    """What is in the environment behind the files' back: a line each, with the command that mends it."""
+    return [
+        f"{each.message}: `{each.command}`" + (f"; {each.otherwise}" if each.otherwise else "") for each in findings
+    ]
 
 
 def error_as_json(error: LabError) -> str:

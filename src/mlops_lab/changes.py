@@ -1,0 +1,373 @@
+"""Change what the project depends on: manifests, locks, exported requirements and environment, or none of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops_lab import drafting, locks, moves, transaction
+from mlops_lab.environment import normalise, read_stamp
+from mlops_lab.errors import FOUND, LabError
+from mlops_lab.guide import MANAGERS, nearest
+from mlops_lab.manifests import manifest_edit, pyproject
+from mlops_lab.project import LOCKS
+from mlops_lab.recipe import bring_back, changing, install_into, recover, refuse_missing, refuse_wrong_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from mlops_lab.moves import Move
+    from mlops_lab.steps import Steps
+    from mlops_lab.transaction import Draft, Entry
+
+__all__ = ["Changed", "Options", "change", "check_locks", "export", "history", "lock", "undo"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to make a change.
+
+    Attributes:
+        conda: Whether the packages are conda's, in conda.yml.
+        dry_run: Whether to show only what would change.
+        install: Whether to bring the environment along.
+    """
+
+    conda: bool = False
+    dry_run: bool = False
+    install: bool = True
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a change came to.
+
+    Attributes:
+        title: What was asked for.
+        moves: The packages that are others than before.
+        files: The files that have changed, or would.
+        installed: Whether the environment has followed.
+        dry_run: Whether this is only what would be.
+        seconds: How long it took.
+    """
+
+    title: str
+    moves: Sequence[Move]
+    files: Sequence[str]
+    installed: bool
+    dry_run: bool
+    seconds: float
+
+
+def change(
+    steps: Steps, name: str, packages: Sequence[str], group: str | None = None, options: Options | None = None
+) -> Changed:
+    """Add, remove or update packages: the manifest, the locks, the exported requirements and the environment.
+
+    Args:
+        steps: The steps to run.
+        name: The row: `add`, `remove` or `update`.
+        packages: Requirements, or names; for `update` none stands for every one.
+        group: The dependency group; None stands for the project's own dependencies.
+        options: How.
+
+    Raises:
+        LabError: The words are wrong (code 2), or a step failed (code 1): every file is then as it was before.
+    """
+    how = options or Options()
+    installed = _ready(steps) and how.install
+    if how.conda:
+        act = _edit_conda(steps, name, packages, group, rehearsal=how.dry_run or not installed)
+    else:
+        act = _edit(steps, name, packages, group)
+    title = " ".join([name, *(["--conda"] if how.conda else []), *([f"--group {group}"] if group else []), *packages])
+    done = _make(steps, title, act, install=installed, dry_run=how.dry_run)
+    if how.install and not installed and done.files and not how.dry_run:
+        steps.observer.say("there is no environment to install into: make it with `invoke setup`")
+    return done
+
+
+def lock(steps: Steps, leader: str | None = None, *, dry_run: bool = False) -> Changed:
+    """Lock every version anew with the leader; what is there of the other files follows.
+
+    Args:
+        steps: The steps to run.
+        leader: The manager that shall lead from now on; it starts from the versions that are locked.
+        dry_run: Whether to show only what would change.
+
+    Raises:
+        LabError: There is no such manager (code 2), or a step failed (code 1): every file is then as it was before.
+    """
+    if leader is not None and leader not in MANAGERS:
+        raise LabError(f"there is no manager {leader!r} to lead", nearest(leader, MANAGERS))
+    _ready(steps)
+
+    def act(on: Steps) -> None:
+        drafting.share_indexes(on, drafting.followers(on) | ({leader} if leader else set()))
+        if leader is not None:
+            _hand_lead(on, leader)
+        on.step("lock")
+        drafting.follow(on, drafting.followers(on), requirements=True)
+
+    title = "lock" if leader is None else f"lock --leader {leader}"
+    return _make(steps, title, act, install=False, dry_run=dry_run)
+
+
+def _hand_lead(on: Steps, leader: str) -> None:
+    """Let another manager lead, from the very versions that the one before has locked."""
+    before = on.leader
+    if leader != before and on.project.lock(before).exists():
+        drafting.follow(on, {leader})
+    text = on.project.pyproject.read_text(encoding="utf-8")
+    on.project.pyproject.write_text(manifest_edit.led_by(text, leader), encoding="utf-8", newline="")
+    on.lead(leader)
+
+
+def check_locks(steps: Steps) -> None:
+    """Check that every lock and the exported requirements say the same, and what the manifest asks for.
+
+    Raises:
+        LabError: They do not (code 1): every finding in a line.
+    """
+    recover(steps)
+    refuse_wrong_files(steps)
+    found = list(_stale(steps))
+    if found:
+        raise LabError(
+            "\n  ".join(["the locks are not in step", *found]), "bring them up to date with `invoke lock`", code=FOUND
+        )
+
+
+def _stale(steps: Steps) -> Iterator[str]:
+    project, there = steps.project, [manager for manager in LOCKS if steps.project.lock(manager).exists()]
+    if steps.leader not in there:
+        yield f"{LOCKS[steps.leader]} is missing, and {steps.leader} leads"
+    for manager in there:
+        if not steps.passes("check", manager):
+            yield f"{LOCKS[manager]} does not fit pyproject.toml"
+    if len(there) == len(LOCKS):
+        yield from (f"{LOCKS['poetry']} and {LOCKS['uv']} differ: {each}" for each in locks.differences(project))
+    exporter = steps.hybrid.manager if steps.hybrid.backend == "pip" else steps.leader
+    if (
+        exporter in there
+        and steps.requirements.exists()
+        and not locks.exported_in_step(project, exporter, steps.groups, steps.requirements)
+    ):
+        yield f"{steps.requirements.name} does not say what {LOCKS[exporter]} says"
+
+
+def export(steps: Steps) -> Path:
+    """Export hashed requirements from the lock of the hybrid's manager; returns the file's path.
+
+    Raises:
+        LabError: Somebody wrote the file by hand (code 2), or a step failed (code 1): every file is then as before.
+    """
+    _ready(steps)
+    if set(steps.groups) == set(steps.project.groups) and steps.project.requirements_by_hand:
+        raise LabError(
+            "requirements.txt has no hashes: somebody wrote it by hand, and an export would replace it",
+            "rename it (requirements.in is usual), or delete it, then export again",
+        )
+
+    def act(on: Steps) -> None:
+        drafting.prepare(on)
+        locks.write_requirements(on.project, on.requirements, on.step)
+
+    _make(steps, "export", act, install=False)
+    return steps.requirements
+
+
+def undo(steps: Steps, *, install: bool = True, dry_run: bool = False) -> Changed:
+    """Take the last change back.
+
+    Raises:
+        LabError: There is none, or somebody has edited its files since (code 2), or a step failed (code 1).
+    """
+    installed = _ready(steps) and install
+    entry = next(reversed(history(steps)), None)
+    if entry is None:
+        raise LabError("there is no change to take back", "`invoke history` lists those that there were")
+    if edited := entry.edited(steps.project.root):
+        raise LabError(
+            f"{', '.join(edited)} changed since `{entry.title}`: taking that back would lose the later change",
+            f"see `invoke history`; the old files are in {entry.folder.relative_to(steps.project.root)}",
+        )
+
+    def act(on: Steps) -> None:
+        for name in entry.files:
+            if entry.old(name).exists():
+                (on.project.root / name).write_bytes(entry.old(name).read_bytes())
+            else:
+                (on.project.root / name).unlink(missing_ok=True)
+        on.reload()
+        # What another command has derived since follows, and stays no longer than the lock that it followed.
+        if on.project.lock(on.leader).exists():
+            drafting.follow(on, drafting.followers(on), requirements=True)
+
+    return _make(steps, f"undo {entry.title}", act, install=installed, dry_run=dry_run, undoes=entry.folder.name)
+
+
+def history(steps: Steps) -> list[Entry]:
+    """The changes that can be taken back, the oldest first."""
+    entries = transaction.history(steps.project.root / ".mlops-lab")
+    gone = {entry.undoes for entry in entries if entry.undoes}
+    return [entry for entry in entries if not entry.undoes and entry.folder.name not in gone]
+
+
+# --- how -----------------------------------------------------------------------------------------------------------
+
+
+def _ready(steps: Steps) -> bool:
+    """Put back what a killed command left, refuse wrong files; returns whether there is an environment to change."""
+    recover(steps)
+    installed = steps.environment.exists and read_stamp(steps.environment.prefix) is not None
+    if installed:
+        refuse_missing(steps)
+    refuse_wrong_files(steps)
+    return installed
+
+
+def _make(
+    steps: Steps, title: str, act: Callable[[Steps], None], *, install: bool, dry_run: bool = False, undoes: str = ""
+) -> Changed:
+    """Make a change on a draft, then put it in place and install it, all or nothing."""
+    started = time.monotonic()
+    for name in steps.project.files:
+        transaction.refuse_unwritable(steps.project.root / name)
+    # The environment is held only for as long as it is changed.
+    held = changing(steps) if install and not dry_run else contextlib.nullcontext()
+    with held, drafting.files_held(steps), drafting.drafted(steps) as (draft, on):
+        act(on)
+        files = draft.changed()
+        moved = moves.between(draft.root, draft.folder, files)
+        if not dry_run:
+            note = {"moves": [dataclasses.asdict(move) for move in moved], "undoes": undoes}
+            with _installed(steps, draft, on, title, install=install, note=note):
+                if install:
+                    install_into(steps)
+    return Changed(title, moved, files, install and not dry_run, dry_run, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _installed(
+    steps: Steps, draft: Draft, on: Steps, title: str, *, install: bool, note: Mapping[str, object]
+) -> Iterator[None]:
+    """What is published stays only if the environment follows; else the environment is brought back as well."""
+    begun = False
+    try:
+        with drafting.published(steps, draft, on, title=title, installing=install, note=note):
+            begun = install
+            yield
+    except BaseException:
+        if begun:
+            bring_back(steps)
+        raise
+
+
+def _edit(steps: Steps, name: str, packages: Sequence[str], group: str | None) -> Callable[[Steps], None]:
+    """The leader edits the manifest and its lock; everything else follows."""
+    places = _places(steps, packages) if name == "remove" and group is None else {group or "": list(packages)}
+    if name == "update":
+        _refuse_unlocked(steps, packages)
+
+    def act(on: Steps) -> None:
+        drafting.share_indexes(on, drafting.followers(on))
+        for place, named in places.items():
+            on.step(name, "named" if named else "", packages=named, group=[place] if place else [])
+        on.reload()
+        drafting.follow(on, drafting.followers(on), requirements=True)
+        _move_conda_yml(on, removed=packages if name == "remove" else ())
+
+    return act
+
+
+def _places(steps: Steps, packages: Sequence[str]) -> dict[str, list[str]]:
+    """Where the packages are declared, so that nobody has to say it: group → packages.
+
+    Raises:
+        LabError: One is not declared at all (code 2).
+    """
+    declared = pyproject.declared(steps.project.data)
+    found: dict[str, list[str]] = {}
+    for name in packages:
+        groups = declared.get(normalise(name))
+        if groups is None:
+            raise LabError(f"pyproject.toml does not declare {name}", nearest(normalise(name), sorted(declared)))
+        for group in groups:
+            found.setdefault(group, []).append(name)
+    # The groups first: without one, Poetry removes a package from everywhere.
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _refuse_unlocked(steps: Steps, packages: Sequence[str]) -> None:
+    """Refuse to update what is not locked: uv passes over such a name without a word."""
+    locked = sorted({package.name for package in locks.packages(steps.project, steps.leader)})
+    for name in packages:
+        if locked and normalise(name) not in locked:
+            close = nearest(normalise(name), locked).partition(" (one of: ")[0]
+            hint = close if close.startswith("did you mean") else f"add it with `invoke add {name}`"
+            raise LabError(f"{LOCKS[steps.leader]} does not have {name}", hint)
+
+
+def _move_conda_yml(on: Steps, *, removed: Sequence[str]) -> None:
+    """Let the pins of conda.yml's pip part follow the lock, which has the last word on them."""
+    env = on.project.conda_env
+    if env is None or not env.pip:
+        return
+    from mlops_lab.manifests import conda_edit
+
+    locked: dict[str, set[str]] = {}
+    for package in locks.packages(on.project, on.leader):
+        locked.setdefault(package.name, set()).add(package.version)
+    single = {name: next(iter(versions)) for name, versions in locked.items() if len(versions) == 1}
+    there = {conda_edit.pip_name(item.text) for item in env.pip}
+    gone = sorted(there & {normalise(name) for name in removed} - locked.keys())
+    text = conda_edit.pip_moved(env.path, _text(env.path), single)
+    _write(env.path, conda_edit.pip_removed(env.path, text, gone) if gone else text)
+
+
+def _edit_conda(
+    steps: Steps, name: str, packages: Sequence[str], group: str | None, *, rehearsal: bool
+) -> Callable[[Steps], None]:
+    """Edit conda.yml; the engine resolves its packages when it installs them, and in a rehearsal where it does not."""
+    from mlops_lab.manifests import conda_edit
+
+    env = steps.project.conda_env
+    if group is not None:
+        raise LabError("conda.yml has no groups", f"leave out --group: `invoke {name} --conda {' '.join(packages)}`")
+    if env is None:
+        raise LabError(
+            "there is no conda.yml to change",
+            "write one with `name:`, `channels:` and `dependencies:`, python among them",
+        )
+    if name == "update":
+        raise LabError(
+            "conda.yml says which versions will do, and conda takes the newest of them when it makes the environment",
+            'say a newer one with `invoke add --conda "NAME>=VERSION"`',
+        )
+    edit = conda_edit.added if name == "add" else conda_edit.removed
+
+    def act(on: Steps) -> None:
+        path = on.project.root / env.path.name
+        _write(path, edit(path, _text(path), packages))
+        on.reload()
+        if on.engine is not None and rehearsal:
+            on.make(rehearsal=True)
+        elif on.engine is None:
+            on.observer.say(f"{on.hybrid} has no conda that could tell whether there is such a package")
+
+    return act
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text with the ends of its lines as they are."""
+    if text.encode() != path.read_bytes():
+        path.write_bytes(text.encode())

@@ -1,0 +1,102 @@
+"""What a change comes to: for each package what every file said of it before, and what it says now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops_lab.manifests import conda_env, poetry_lock, pyproject, requirements, uv_lock
+from mlops_lab.project import CONDA_FILES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Move", "between"]
+
+_LOCKED = ("poetry.lock", "uv.lock", "requirements.txt")
+
+
+@dataclass(frozen=True)
+class Move:
+    """A package that is another one than before.
+
+    Attributes:
+        package: Its normalised name.
+        before: Its version; its requirement where no lock has it; empty for one that is new.
+        after: The same now; empty for one that has gone.
+        files: The names of the files that say something else of it now.
+    """
+
+    package: str
+    before: str
+    after: str
+    files: tuple[str, ...]
+
+
+def between(before: Path, after: Path, names: Iterable[str]) -> list[Move]:
+    """What changed between two folders with a project's manifests and locks.
+
+    Args:
+        before: The folder as it was.
+        after: The folder as it is.
+        names: The files to look at.
+    """
+    names = list(names)
+    old, new = ({name: _said(folder / name) for name in names} for folder in (before, after))
+    packages = sorted({package for said in (*old.values(), *new.values()) for package in said})
+    moves = (_move(package, old, new) for package in packages)
+    return [move for move in moves if move.files]
+
+
+def _move(package: str, old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]) -> Move:
+    files = tuple(name for name in old if old[name].get(package) != new[name].get(package))
+    return Move(package, _best(package, old), _best(package, new), files)
+
+
+def _best(package: str, said: Mapping[str, Mapping[str, str]]) -> str:
+    """A version where a lock has one, else what a manifest asks for."""
+    ordered = sorted(said, key=lambda name: name not in _LOCKED)
+    return next((said[name][package] for name in ordered if package in said[name]), "")
+
+
+def _said(path: Path) -> dict[str, str]:
+    """What a file says of each package, in words; nothing where there is no file."""
+    if not path.is_file():
+        return {}
+    found: dict[str, dict[str, None]] = {}
+    for package, text in _READERS[path.name](path):
+        found.setdefault(package, {})[text] = None
+    return {package: ", ".join(texts) for package, texts in found.items()}
+
+
+def _poetry(path: Path) -> list[tuple[str, str]]:
+    return [(package.name, package.version) for package in poetry_lock.read(path)]
+
+
+def _uv(path: Path) -> list[tuple[str, str]]:
+    return [(package.name, package.version) for package in uv_lock.read(path) if package.kind != "project"]
+
+
+def _requirements(path: Path) -> list[tuple[str, str]]:
+    return [(pin.name, pin.version) for pin in requirements.read(path)]
+
+
+def _pyproject(path: Path) -> list[tuple[str, str]]:
+    return pyproject.requirements(pyproject.read(path))
+
+
+def _conda(path: Path) -> list[tuple[str, str]]:
+    env = conda_env.read(path)
+    words: Sequence[str] = [item.text for item in (*env.dependencies, *env.pip)]
+    return [(pyproject.normalized(conda_env.name_of(word)), word.strip()) for word in words]
+
+
+_READERS: Mapping[str, Callable[[Path], list[tuple[str, str]]]] = {
+    "pyproject.toml": _pyproject,
+    "poetry.lock": _poetry,
+    "uv.lock": _uv,
+    "requirements.txt": _requirements,
+    **dict.fromkeys(CONDA_FILES, _conda),
+    ".python-version": lambda _: [],
+}

@@ -1,0 +1,1 @@
+"""A package whose manifest is laid out by hand."""

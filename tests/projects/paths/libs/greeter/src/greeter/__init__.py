@@ -1,0 +1,1 @@
+"""A library beside the project."""
