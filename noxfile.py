@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from mlops_lab.sessions import check, index_settings
 
-__all__ = ["check", "lint", "tests", "types"]
+__all__ = ["check", "faults", "lint", "tests", "types"]
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
@@ -66,3 +66,11 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session(default=False, allow_parallel=True)
+def faults(session: nox.Session) -> None:
+    """Stop changes of dependencies at every point in every way, under three hybrids; `tests` tries each point once."""
+    _install(session, *_GROUP, "-e", ".")
+    session.env["MLOPS_LAB_ALL_FAULTS"] = "1"
+    session.run("pytest", "tests/real/test_faults.py", "-s", "-n", "auto", *session.posargs)

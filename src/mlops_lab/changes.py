@@ -227,7 +227,7 @@ def _ready(steps: Steps) -> bool:
     installed = steps.environment.exists and read_stamp(steps.environment.prefix) is not None
     if installed:
         refuse_missing(steps)
-    refuse_wrong_files(steps)
+    steps.project.remember(sound=refuse_wrong_files(steps))
     return installed
 
 

@@ -78,10 +78,6 @@ def _uv(path: Path) -> list[tuple[str, str]]:
     return [(package.name, package.version) for package in uv_lock.read(path) if package.kind != "project"]
 
 
-def _requirements(path: Path) -> list[tuple[str, str]]:
-    return [(pin.name, pin.version) for pin in requirements.read(path)]
-
-
 def _pyproject(path: Path) -> list[tuple[str, str]]:
     return pyproject.requirements(pyproject.read(path))
 
@@ -96,7 +92,7 @@ _READERS: Mapping[str, Callable[[Path], list[tuple[str, str]]]] = {
     "pyproject.toml": _pyproject,
     "poetry.lock": _poetry,
     "uv.lock": _uv,
-    "requirements.txt": _requirements,
+    "requirements.txt": requirements.exported,
     **dict.fromkeys(CONDA_FILES, _conda),
     ".python-version": lambda _: [],
 }

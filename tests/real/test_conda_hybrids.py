@@ -69,6 +69,10 @@ class Site:
     def condas(self) -> dict[str, str]:
         return conda_meta.packages(self.prefix)
 
+    @property
+    def conda_yml(self) -> str:
+        return (self.root / "conda.yml").read_text(encoding="utf-8")
+
     def __call__(self, *words: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         return self.lab(*words, cwd=self.root, environ=self.environ, check=check)
 
@@ -571,3 +575,46 @@ def test_cuda_is_solved_where_there_is_one_and_refused_clearly_where_not(site: C
     assert here.outcome("--hybrid", "conda+uv")["engine"] == "embedded"
     assert here.condas["cuda-hello"] == "12.4"
     assert (here.prefix / "share" / "hello-gpu" / "kind").read_text(encoding="utf-8").strip() == "cuda"
+
+
+# --- changes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_package_of_condas_comes_and_goes_by_conda_yml(site: Callable[..., Site], engine: str) -> None:
+    here = site(engine=engine)
+    here.setup("--hybrid", "conda+uv")
+    before, condas, installed = here.conda_yml, here.condas, here.installed
+    shown = json.loads(here("add", "--conda", "hello-gpu>=1", "--dry-run", "--json").stdout)
+    assert (here.conda_yml, here.condas) == (before, condas)
+    done = json.loads(here("add", "--conda", "hello-gpu>=1", "--json").stdout)
+    assert done["moves"] == shown["moves"]
+    assert done["moves"] == [{"package": "hello-gpu", "before": "", "after": "hello-gpu>=1", "files": ["conda.yml"]}]
+    assert here.conda_yml == before + "  - hello-gpu>=1\n"
+    assert here.condas == {**condas, "hello-gpu": "1.0"}
+    here("check")
+    here("add", "pyjokes")
+    assert here.installed.keys() - installed.keys() == {"pyjokes"}
+    assert here.condas == {**condas, "hello-gpu": "1.0"}
+    here("remove", "pyjokes")
+    here("remove", "--conda", "hello-gpu")
+    assert (here.conda_yml, here.condas, here.installed) == (before, condas, installed)
+    here("undo")
+    assert here.condas == {**condas, "hello-gpu": "1.0"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_package_of_condas_that_there_is_not_changes_nothing(site: Callable[..., Site], engine: str) -> None:
+    here = site(engine=engine)
+    here.setup("--hybrid", "conda+uv")
+    before, files = here.conda_yml, contents(here.prefix)
+    for words in (["no-such-package"], ["libhello>=7"], ["no-such-package", "--dry-run"], ["x", "--no-install"]):
+        done = here("add", "--conda", *words, check=1)
+        assert words[0].partition(">")[0] in done.stderr
+        assert "Traceback" not in done.stderr
+        assert here.conda_yml == before
+    here("add", "--conda", "hello >= ", check=2)
+    here("remove", "--conda", "hello-gpu", check=2)
+    assert here.conda_yml == before
+    assert contents(here.prefix) == files
+    assert json.loads(here.setup("--json").stdout)["because"] == []

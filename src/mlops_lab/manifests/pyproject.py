@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from mlops_lab.errors import LabError
@@ -143,6 +144,12 @@ def read_text(path: Path) -> str:
         raise at(path, line, column, f"not UTF-8 ({bad})", "save the file as UTF-8") from error
 
 
+@lru_cache(maxsize=8)
+def _loaded(text: str) -> dict[str, Any]:
+    """The tables of a text, which nobody changes: one command reads a large lock several times, each time in 0.1 s."""
+    return tomllib.loads(text)
+
+
 def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     """The tables of a TOML file, and its text.
 
@@ -153,7 +160,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     if text.startswith("\ufeff"):
         raise at(path, 1, 1, "starts with a byte order mark", "save the file as UTF-8 without one (BOM)")
     try:
-        return tomllib.loads(text), text
+        return _loaded(text), text
     except tomllib.TOMLDecodeError as error:
         if unresolved := conflict(path, text):
             raise unresolved from error
