@@ -79,14 +79,14 @@ def change(
         LabError: The words are wrong (code 2), or a step failed (code 1): every file is then as it was before.
     """
     how = options or Options()
-    installed = _ready(steps) and how.install
+    installed = _ready(steps, install=how.install and not how.dry_run)
     if how.conda:
         act = _edit_conda(steps, name, packages, group, rehearsal=how.dry_run or not installed)
     else:
         act = _edit(steps, name, packages, group)
     title = " ".join([name, *(["--conda"] if how.conda else []), *([f"--group {group}"] if group else []), *packages])
     done = _make(steps, title, act, install=installed, dry_run=how.dry_run)
-    if how.install and not installed and done.files and not how.dry_run:
+    if how.install and not (installed or how.dry_run) and done.files:
         steps.observer.say("there is no environment to install into: make it with `invoke setup`")
     return done
 
@@ -104,7 +104,7 @@ def lock(steps: Steps, leader: str | None = None, *, dry_run: bool = False) -> C
     """
     if leader is not None and leader not in MANAGERS:
         raise LabError(f"there is no manager {leader!r} to lead", nearest(leader, MANAGERS))
-    _ready(steps)
+    _ready(steps, install=False)
 
     def act(on: Steps) -> None:
         drafting.share_indexes(on, drafting.followers(on) | ({leader} if leader else set()))
@@ -166,7 +166,7 @@ def export(steps: Steps) -> Path:
     Raises:
         LabError: Somebody wrote the file by hand (code 2), or a step failed (code 1): every file is then as before.
     """
-    _ready(steps)
+    _ready(steps, install=False)
     if set(steps.groups) == set(steps.project.groups) and steps.project.requirements_by_hand:
         raise LabError(
             "requirements.txt has no hashes: somebody wrote it by hand, and an export would replace it",
@@ -187,7 +187,7 @@ def undo(steps: Steps, *, install: bool = True, dry_run: bool = False) -> Change
     Raises:
         LabError: There is none, or somebody has edited its files since (code 2), or a step failed (code 1).
     """
-    installed = _ready(steps) and install
+    installed = _ready(steps, install=install and not dry_run)
     entry = next(reversed(history(steps)), None)
     if entry is None:
         raise LabError("there is no change to take back", "`invoke history` lists those that there were")
@@ -221,10 +221,13 @@ def history(steps: Steps) -> list[Entry]:
 # --- how -----------------------------------------------------------------------------------------------------------
 
 
-def _ready(steps: Steps) -> bool:
-    """Put back what a killed command left, refuse wrong files; returns whether there is an environment to change."""
+def _ready(steps: Steps, *, install: bool) -> bool:
+    """Put back what a killed command left, refuse wrong files; returns whether there is an environment to install into.
+
+    What is chosen by a setup stays chosen; where nothing is installed, another hybrid's environment is in nobody's way.
+    """
     recover(steps)
-    installed = steps.environment.exists and read_stamp(steps.environment.prefix) is not None
+    installed = install and steps.environment.exists and read_stamp(steps.environment.prefix) is not None
     if installed:
         refuse_missing(steps)
     steps.project.remember(sound=refuse_wrong_files(steps))

@@ -198,7 +198,8 @@ def test_an_add_that_is_killed_is_undone_by_the_next_setup(
     os.kill(add.process.pid, signal.SIGKILL)
     assert add.end() == -signal.SIGKILL
     said = assert_mended(lab, ready, "venv+uv")
-    if moment != "while it locks":
+    # Before that, the tools have worked on a draft.
+    if moment == "while it installs":
         assert any(line.startswith("   a command was killed while it changed pyproject.toml") for line in said)
     assert_none_left(ready)
     assert files(ready) == before
@@ -228,11 +229,12 @@ def test_what_a_killed_lock_left_running_is_waited_for(lab: Lab, ready: Path, st
 def test_another_command_puts_files_back_too(lab: Lab, ready: Path, start: Callable[..., Started]) -> None:
     before = files(ready)
     add = start("add", "packaging", "--verbose", cwd=ready)
-    add.until("uv lock --upgrade-package")
+    add.until("uv sync --locked")
     os.kill(add.process.pid, signal.SIGKILL)
     add.end()
     done = lab("remove", "packaging", cwd=ready, check=2)
     assert "   a command was killed while it changed pyproject.toml" in done.stderr
+    assert "   the environment is brought back to the files" in done.stderr
     assert_none_left(ready)
     assert files(ready) == before
 
