@@ -53,6 +53,7 @@ class Changed:
         installed: Whether the environment has followed.
         dry_run: Whether this is only what would be.
         seconds: How long it took.
+        is_undo: Whether it took another change back.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Changed:
     installed: bool
     dry_run: bool
     seconds: float
+    is_undo: bool = False
 
 
 def change(
@@ -252,7 +254,8 @@ def _make(
             with _installed(steps, draft, on, title, install=install, note=note):
                 if install:
                     install_into(steps)
-    return Changed(title, moved, files, install and not dry_run, dry_run, time.monotonic() - started)
+    took = time.monotonic() - started
+    return Changed(title, moved, files, install and not dry_run, dry_run, took, is_undo=bool(undoes))
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ __all__ = [
     "distributions",
     "holding",
     "inventory",
+    "is_held",
     "look",
     "missing_files",
     "normalise",
@@ -322,6 +323,23 @@ def _digest(distribution: Path) -> str:
     return hashlib.blake2b("\n".join(found).encode(), digest_size=12).hexdigest()
 
 
+def is_held(prefix: Path) -> bool:
+    """Whether another process is changing what lies under a prefix, or a project's files."""
+    import filelock
+
+    try:
+        with filelock.FileLock(_lock_of(prefix), timeout=0):
+            return False
+    except (filelock.Timeout, OSError):
+        return True
+
+
+def _lock_of(prefix: Path) -> Path:
+    # Not in the prefix, which is deleted by a rebuild, nor beside it, where a project would have to ignore it in git.
+    name = hashlib.blake2b(os.fsencode(prefix.resolve()), digest_size=12).hexdigest()
+    return user_cache() / "locks" / f"{name}.lock"
+
+
 @contextlib.contextmanager
 def holding(prefix: Path, waiting: Callable[[str], None]) -> Iterator[int | None]:
     """Hold the lock of a prefix; one process at a time changes it.
@@ -339,9 +357,7 @@ def holding(prefix: Path, waiting: Callable[[str], None]) -> Iterator[int | None
     """
     import filelock
 
-    # Not in the prefix, which is deleted by a rebuild, nor beside it, where a project would have to ignore it in git.
-    name = hashlib.blake2b(os.fsencode(prefix.resolve()), digest_size=12).hexdigest()
-    path = user_cache() / "locks" / f"{name}.lock"
+    path = _lock_of(prefix)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path)

@@ -21,6 +21,7 @@ from mlops_lab.environment import (
     distributions,
     holding,
     inventory,
+    is_held,
     missing_files,
     normalise,
     read_stamp,
@@ -151,16 +152,20 @@ def _remember(steps: Steps, request: Request) -> None:
     steps.project.remember(hybrid=steps.hybrid.name, **prefix, **engine)
 
 
-def recover(steps: Steps, *, mend: bool = True) -> None:
-    """Put back what a killed command left, before any file is judged; its last children are waited for.
+def recover(steps: Steps, *, mend: bool = True, wait: bool = True) -> None:
+    """Put back what a killed command left, before any file is judged.
 
     Args:
         steps: The steps.
         mend: Whether to bring the environment back to the files too.
+        wait: Whether to wait for a command that is at work, and for the last child of a killed one; otherwise that is
+            left to the next command.
     """
     from mlops_lab import drafting, transaction
 
     if not transaction.pending(steps.project.root / ".mlops-lab"):
+        return
+    if not wait and (is_held(steps.environment.prefix) or is_held(steps.project.root)):
         return
     with changing(steps), drafting.files_held(steps):
         if drafting.put_back(steps).installing and mend:

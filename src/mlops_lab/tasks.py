@@ -6,6 +6,7 @@ A task is a face: it reads the user's words, calls the recipe and shows what cam
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import itertools
@@ -116,7 +117,17 @@ def _open(request: Request, *, verbose: bool = False, changes: bool = False, to_
     steps = open_steps(request, start=Path.cwd(), environ=os.environ, observer=observer, to_run=to_run)
     if changes:
         leave_environment(steps, sys.argv[1:])
+    elif to_run:
+        _recover(steps)
     return steps
+
+
+def _recover(steps: Steps) -> None:
+    """Whatever comes after a killed change works on whole files; those that make changes see to it themselves."""
+    from mlops_lab import recipe
+
+    with contextlib.suppress(LabError):  # what cannot be put right by the way is told by the command itself
+        recipe.recover(steps, wait=False)
 
 
 def _one(name: str, hybrid: str | None, prefix: str | None, *more: str, kernel: str | None = None) -> None:
@@ -127,6 +138,7 @@ def _one(name: str, hybrid: str | None, prefix: str | None, *more: str, kernel: 
 
     observer = Echo(sys.stdout, sys.stderr)
     steps = open_steps(_request(hybrid, prefix), start=Path.cwd(), environ=os.environ, observer=observer)
+    _recover(steps)
     values: dict[str, Any] = {} if kernel is None else {"kernel": kernel}
     failed: list[LabError] = []
     for row in (name, *more):

@@ -367,7 +367,7 @@ def test_a_version_that_only_one_manager_finds_is_named_with_the_others_reason(
     (error,) = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
     assert error.startswith(f"error: {message}")
     assert reason in error
-    assert "lock anew with `invoke lock`" in failed.stderr
+    assert "lock anew with `mlops-lab lock`" in failed.stderr
     assert not (root / LOCKS[follower]).exists()
 
 

@@ -66,9 +66,9 @@ CHOICES = [
     (["export", "--group", "nope"], "there is no dependency group 'nope': one of: dev"),
     (["setup", "--prefix", ""], "--prefix '' names no folder: write its path, for example --prefix .venv"),
     (["create", "--prefix", "a\nb"], "--prefix 'a\\nb' names no folder: write its path, for example --prefix .venv"),
-    (["run"], "no command to run is given: write it after two dashes: `invoke run -- python --version`"),
+    (["run"], "no command to run is given: write it after two dashes: `mlops-lab run -- python --version`"),
     (["add"], "'add' did not receive required positional arguments: 'name': see `mlops-lab --list`"),
-    (["add", "--"], "no package to add is named: name one: `invoke add NAME`"),
+    (["add", "--"], "no package to add is named: name one: `mlops-lab add NAME`"),
     (["nosuch"], "No idea what 'nosuch' is!: see `mlops-lab --list`"),
     (["setup", "--nosuch"], "No idea what '--nosuch' is!: see `mlops-lab --list`"),
 ]
@@ -81,7 +81,7 @@ def test_a_wrong_choice_is_refused_with_the_valid_ones(words: list[str], error: 
 
 @pytest.mark.parametrize("task", ["verify", "info", "doctor", "compat", "activate", "kernel", "install"])
 def test_a_task_that_needs_an_environment_names_the_one_that_makes_it(task: str, lab: Lab, project: Path) -> None:
-    assert refuse(lab, project, task) == f"there is no environment at {project}/.venv: make it with `invoke setup`"
+    assert refuse(lab, project, task) == f"there is no environment at {project}/.venv: make it with `mlops-lab setup`"
 
 
 PYTHONS = {
@@ -340,7 +340,7 @@ def test_another_projects_environment_and_ones_own_interpreter(lab: Lab, case: C
         assert done.returncode == 2
         assert done.stderr == (
             f"error: this runs inside {prefix}, which it would change: "
-            f"leave the environment (`deactivate`) and run it from another one: `invoke {' '.join(words)}`\n"
+            f"leave the environment (`deactivate`) and run it from another one: `mlops-lab {' '.join(words)}`\n"
         )
     assert {name: text for name, text in contents(prefix).items() if not name.endswith(".pyc")} == {
         name: text for name, text in left.items() if not name.endswith(".pyc")

@@ -81,8 +81,12 @@ def test_what_somebody_installed_is_made_official(lab: Lab, case: Case, workshop
     lab("setup", "--hybrid", "venv+uv", cwd=root)
     lab("run", "--", "python", "-m", "pip", "install", "jinja2", cwd=root)
     (finding,) = found(root, workshop)
+    told = lab("check", cwd=root, check=1)
+    assert f"{finding.message}: `mlops-lab add jinja2`; `mlops-lab install` takes them away again\n" in told.stdout
+    assert told.stderr.startswith("error: the environment is not as the files have it: jinja2: each line above names ")
     lab(*finding.command.split()[1:], cwd=root)
     assert found(root, workshop) == []
+    lab("check", cwd=root)
 
 
 @pytest.mark.parametrize("hybrid", ["conda+uv", "conda+poetry"])

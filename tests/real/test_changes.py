@@ -155,7 +155,7 @@ BAD = {
     "no version": (["add", "cowsay==one"], 2, ['"cowsay==one" is not a package']),
     "not declared": (["remove", "cowsay"], 2, ["pyproject.toml does not declare cowsay"]),
     "not declared in the group": (["remove", "pyjokes", "--group", "docs"], None, ["pyjokes"]),
-    "not locked": (["update", "cowsay"], 2, ["lock does not have cowsay", "`invoke add cowsay`"]),
+    "not locked": (["update", "cowsay"], 2, ["lock does not have cowsay", "`mlops-lab add cowsay`"]),
     "no conda.yml": (["add", "--conda", "libhello"], 2, ["there is no conda.yml to change"]),
     "nobody to lead": (["lock", "--leader", "pip"], 2, ["there is no manager 'pip' to lead"]),
 }

@@ -247,7 +247,7 @@ def test_a_python_that_the_project_excludes_is_refused_with_both_lines(site: Cal
     )
     assert done.stderr.strip().splitlines()[-1] == (
         f"error: conda.yml:5 asks for python 3.10, but poetry.lock:{line} allows >=3.11,<3.14: "
-        "change conda.yml, or lock again for that Python with `invoke lock`"
+        "change conda.yml, or lock again for that Python with `mlops-lab lock`"
     )
     assert not here.prefix.exists()
 

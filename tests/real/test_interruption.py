@@ -29,7 +29,7 @@ pytestmark = [
 SMALL = Path(__file__).parents[1] / "projects" / "small"
 FILES = ("pyproject.toml", "conda.yml", "poetry.lock", "uv.lock", "requirements.txt")
 SEEDS = {"pip", "setuptools", "wheel"}
-INTERRUPTED = "error: interrupted: the next `invoke setup` repairs what was left unfinished"
+INTERRUPTED = "error: interrupted: the next `mlops-lab setup` repairs what was left unfinished"
 UNFINISHED = "   the last setup of this environment was not finished"
 
 
@@ -237,6 +237,22 @@ def test_another_command_puts_files_back_too(lab: Lab, ready: Path, start: Calla
     assert "   the environment is brought back to the files" in done.stderr
     assert_none_left(ready)
     assert files(ready) == before
+
+
+def test_a_command_that_only_looks_puts_things_right_too(lab: Lab, ready: Path, start: Callable[..., Started]) -> None:
+    before = files(ready)
+    add = start("add", "packaging", "--verbose", cwd=ready)
+    add.until("uv sync --locked")
+    # One that looks while it is at work does not wait for it.
+    lab("history", cwd=ready)
+    os.kill(add.process.pid, signal.SIGKILL)
+    add.end()
+    assert_none_left(ready)
+    done = lab("run", "--", "python", "-c", "import cowsay", cwd=ready)
+    assert "   a command was killed while it changed pyproject.toml" in done.stderr
+    assert "   the environment is brought back to the files" in done.stderr
+    assert files(ready) == before
+    assert json.loads(lab("setup", "--json", cwd=ready).stdout)["because"] == []
 
 
 # --- a command of the user's ---------------------------------------------------------------------------------------

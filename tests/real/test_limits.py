@@ -34,7 +34,7 @@ UNREACHABLE = (
 )
 OTHER_HASH = (
     "  try: a file of the index is not the one that was locked: if the lock is right, the index or a proxy is not; "
-    "otherwise lock again with `invoke lock`"
+    "otherwise lock again with `mlops-lab lock`"
 )
 FULL = "free some disk space, then run the command again"
 

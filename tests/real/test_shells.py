@@ -55,7 +55,7 @@ SECOND: dict[str, str | None] = {
     "VIRTUAL_ENV": None,
 }
 
-# Run by the shell under test: prints what `invoke activate` would print, or writes down what a child process gets.
+# Run by the shell under test: prints what `mlops-lab activate` would print, or writes down what a child process gets.
 HELPER = """
 import json, os, sys
 from pathlib import Path

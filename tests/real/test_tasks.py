@@ -81,7 +81,7 @@ def test_the_hybrids_and_what_to_do_about_those_that_cannot_run(lab: Lab, ready:
     assert all(each["runs"] for each in found[2:])
     assert all(each["runs"] or (each["why_not"] and each["remedy"]) for each in found)
     page = lab("hybrids", cwd=ready).stdout
-    assert re.search(r"(?m)^ *venv\+uv +yes +this project used it last +invoke setup --hybrid venv\+uv *$", page)
+    assert re.search(r"(?m)^ *venv\+uv +yes +this project used it last +mlops-lab setup --hybrid venv\+uv *$", page)
 
 
 def test_the_tools_with_their_versions(lab: Lab, ready: Path) -> None:
@@ -203,7 +203,7 @@ def test_the_guide_step_by_step(lab: Lab, case: Case) -> None:
     assert set(found["packages"]) - SEEDS == {"cowsay", "iniconfig", "pyjokes", "small"}
     # Another hybrid's environment is not installed into.
     assert lab("install", "--hybrid", "venv+uv", cwd=project, check=2).stderr == (
-        f"error: the environment at {prefix} was made with pip+uv: rebuild it with `invoke setup --hybrid venv+uv`\n"
+        f"error: the environment at {prefix} was made with pip+uv: rebuild it with `mlops-lab setup --hybrid venv+uv`\n"
     )
 
 
@@ -352,7 +352,9 @@ def test_the_environment_as_a_jupyter_kernel(lab: Lab, case: Case, tmp_path: Pat
 
 def test_a_kernel_needs_ipykernel(lab: Lab, ready: Path) -> None:
     done = lab("kernel", cwd=ready, check=1)
-    assert done.stderr.splitlines()[-1] == "  try: the environment has no ipykernel: `invoke add ipykernel --group dev`"
+    assert (
+        done.stderr.splitlines()[-1] == "  try: the environment has no ipykernel: `mlops-lab add ipykernel --group dev`"
+    )
 
 
 # --- the same through invoke ---------------------------------------------------------------------------------------

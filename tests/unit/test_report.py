@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from mlops_lab.choices import Standing
 from mlops_lab.errors import LabError
 from mlops_lab.guide import HYBRIDS, ROWS, SUMMARY, Hybrid, hybrid_named, row_named, spelling
 from mlops_lab.recipe import Outcome
-from mlops_lab.report import outcome, pages, progress
+from mlops_lab.report import outcome, pages, progress, spoken
 from mlops_lab.report.progress import Counting, Echo, Folded, Live, Plain, Quiet, watching
 from mlops_lab.runner import CommandFailed
 
@@ -404,3 +405,20 @@ def test_the_diagram_without_versions_still_names_the_tools() -> None:
 def test_a_page_that_is_piped_is_not_folded_at_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     pages.show_page(pages.guide_page(FOUR[0], "poetry", [(CREATE, "x" * 120)]))
     assert f"create          {'x' * 120}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("/usr/bin/invoke", 'run `invoke setup --force`, or eval "$(invoke activate)"'),
+        ("inv", 'run `invoke setup --force`, or eval "$(invoke activate)"'),
+        ("nox", 'run `invoke setup --force`, or eval "$(invoke activate)"'),
+        ("/usr/bin/mlops-lab", 'run `mlops-lab setup --force`, or eval "$(mlops-lab activate)"'),
+        ("/x/mlops_lab/__main__.py", 'run `mlops-lab setup --force`, or eval "$(mlops-lab activate)"'),
+    ],
+)
+def test_a_hint_is_a_command_that_can_be_typed(program: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [program])
+    assert spoken.as_typed('run `invoke setup --force`, or eval "$(invoke activate)"') == expected
+    for other in ("No module named 'invoke'", "python -m invoke setup", "pip-invoke x"):
+        assert spoken.as_typed(other) == other

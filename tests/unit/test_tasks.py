@@ -226,7 +226,7 @@ def test_more_than_a_name_is_refused_where_names_are_meant(desk: Desk, row: str)
 @pytest.mark.parametrize("row", ["add", "remove"])
 def test_no_package_at_all_is_refused(desk: Desk, row: str) -> None:
     assert desk(row, "--") == 2
-    assert desk.err == f"error: no package to {row} is named: name one: `invoke {row} NAME`\n"
+    assert desk.err == f"error: no package to {row} is named: name one: `mlops-lab {row} NAME`\n"
 
 
 def test_hostile_words_elsewhere_are_refused_too(desk: Desk) -> None:
@@ -295,12 +295,12 @@ ENDINGS: dict[str, tuple[BaseException, int, str]] = {
     "Ctrl-C": (
         KeyboardInterrupt(),
         130,
-        "error: interrupted: the next `invoke setup` repairs what was left unfinished\n",
+        "error: interrupted: the next `mlops-lab setup` repairs what was left unfinished\n",
     ),
     "a polite kill": (
         Terminated(),
         130,
-        "error: interrupted: the next `invoke setup` repairs what was left unfinished\n",
+        "error: interrupted: the next `mlops-lab setup` repairs what was left unfinished\n",
     ),
     "a full disk": (
         OSError(28, "No space left on device", "/p/x"),
@@ -384,7 +384,7 @@ def test_a_manager_that_names_no_environment_fails_the_step(desk: Desk) -> None:
 @pytest.mark.parametrize("task", ["activate", "verify", "info", "doctor", "compat", "kernel", "run -- x", "shell"])
 def test_without_an_environment_it_says_how_to_make_one(desk: Desk, task: str) -> None:
     assert desk(*task.split()) == 2
-    assert desk.err == f"error: there is no environment at {desk.root / '.venv'}: make it with `invoke setup`\n"
+    assert desk.err == f"error: there is no environment at {desk.root / '.venv'}: make it with `mlops-lab setup`\n"
     assert (desk.out, desk.ran, desk.given) == ("", [], [])
 
 
@@ -448,7 +448,7 @@ def test_a_change_is_shown_in_one_table(desk: Desk) -> None:
         ["package", "from", "to", "in"],
         ["a", "1", "2", "uv.lock"],
     ]
-    took = "add: uv.lock changed, and the environment has followed (1.2 s); `invoke undo` takes it back"
+    took = "add: uv.lock changed, and the environment has followed (1.2 s); `mlops-lab undo` takes it back"
     assert desk.out.splitlines()[-1] == took
     assert desk("add", "a", "--json") == 0
     found = json.loads(desk.out)
@@ -487,7 +487,7 @@ def test_history_and_undo_with_nothing_to_take_back(desk: Desk) -> None:
     assert desk("history", "--json") == 0
     assert json.loads(desk.out) == []
     assert desk("undo") == 2
-    assert desk.err == "error: there is no change to take back: `invoke history` lists those that there were\n"
+    assert desk.err == "error: there is no change to take back: `mlops-lab history` lists those that there were\n"
 
 
 # --- a command in the environment ---
@@ -511,7 +511,7 @@ def test_the_words_after_two_dashes_keep_their_boundaries(desk: Desk, monkeypatc
 def test_no_command_to_run_is_refused(desk: Desk, words: list[str]) -> None:
     assert desk(*words) == 2
     assert desk.err == (
-        "error: no command to run is given: write it after two dashes: `invoke run -- python --version`\n"
+        "error: no command to run is given: write it after two dashes: `mlops-lab run -- python --version`\n"
     )
 
 

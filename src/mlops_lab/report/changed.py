@@ -12,6 +12,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from mlops_lab.report.spoken import as_typed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,7 +30,7 @@ _ABSENT = "-"
 
 def page(done: Changed) -> RenderableType:
     """The packages that changed: from, to, and in which files."""
-    end = Text(_end(done))
+    end = Text(as_typed(_end(done)))
     return Group(_table(done.moves), end) if done.moves else end
 
 
@@ -50,7 +52,8 @@ def _end(done: Changed) -> str:
     if done.dry_run:
         return f"{done.title}: {files} would change; nothing has"
     followed = "and the environment has followed" if done.installed else "the environment is as it was"
-    return f"{done.title}: {files} changed, {followed} ({done.seconds:.1f} s); `invoke undo` takes it back"
+    back = "" if done.is_undo else "; `invoke undo` takes it back"
+    return f"{done.title}: {files} changed, {followed} ({done.seconds:.1f} s){back}"
 
 
 def as_json(done: Changed) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
+from mlops_lab.report.spoken import as_typed
 from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def summary(outcome: Outcome, activate: str) -> str:
         ("activate", activate),
         ("next", "`invoke run -- python`, `invoke add NAME`, `invoke guide`"),
     )
-    return "\n".join([did, *(f"  {name:<9} {value}" for name, value in rows)])
+    return as_typed("\n".join([did, *(f"  {name:<9} {value}" for name, value in rows)]))
 
 
 def as_json(outcome: Outcome | Built) -> str:
@@ -76,13 +77,14 @@ def published(done: Published) -> str:
 def behind(findings: Iterable[Finding]) -> list[str]:
     """What is in the environment behind the files' back: a line each, with the command that mends it."""
     return [
-        f"{each.message}: `{each.command}`" + (f"; {each.otherwise}" if each.otherwise else "") for each in findings
+        as_typed(f"{each.message}: `{each.command}`" + (f"; {each.otherwise}" if each.otherwise else ""))
+        for each in findings
     ]
 
 
 def error_as_json(error: LabError) -> str:
     """A failure, for programs: `ok` is false, then the message, the hint and the exit code."""
-    found = {"ok": False, "error": error.message, "hint": error.hint, "code": error.code}
+    found = {"ok": False, "error": as_typed(error.message), "hint": as_typed(error.hint), "code": error.code}
     if isinstance(error, CommandFailed):
         found |= {"tail": error.tail, "log": str(error.log) if error.log else None}
     return json.dumps(found, indent=2)
@@ -116,10 +118,10 @@ def tools_as_json(found: Mapping[str, tuple[str, str]]) -> str:
 def error_text(error: LabError) -> str:
     """A failure for people: what failed, a tool's last lines and log, the next thing to try."""
     if not isinstance(error, CommandFailed):
-        return f"error: {error}"
+        return as_typed(f"error: {error}")
     lines = [f"error: {error.message}", *(f"  | {line}" for line in error.tail)]
     if error.log:
         lines.append(f"  log: {error.log}")
     if error.hint:
-        lines.append(f"  try: {error.hint}")
+        lines.append(f"  try: {as_typed(error.hint)}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from mlops_lab.guide import ROWS, SUMMARY, label, spelling
+from mlops_lab.report.spoken import as_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +78,7 @@ def hybrids_page(standings: Sequence[Standing], chosen: Hybrid | None, reason: s
     for found in standings:
         here = Text("no", style="red") if found.why_not else Text("yes", style="green")
         why = found.why_not or (reason if found.hybrid == chosen else "")
-        todo = found.remedy or f"invoke setup --hybrid {found.hybrid}"
+        todo = as_typed(found.remedy or f"invoke setup --hybrid {found.hybrid}")
         name = Text(found.hybrid.name, style="bold cyan" if found.hybrid == chosen else "cyan")
         # As texts: [tool.mlops-lab] is no markup.
         table.add_row(name, here, Text(why), Text(todo))

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from mlops_lab.report.spoken import as_typed
 from mlops_lab.runner import show
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Quiet:
 
     def say(self, text: str) -> None:
         """Something worth knowing."""
-        self._write(text)
+        self._write(as_typed(text))
 
     def start(self, row: Row) -> None:
         """A step begins."""
@@ -64,7 +65,7 @@ class Plain(Quiet):
 
     def say(self, text: str) -> None:
         """Something worth knowing."""
-        self._write(f"   {text}")
+        self._write(f"   {as_typed(text)}")
 
     def start(self, row: Row) -> None:
         """A step begins."""
@@ -119,7 +120,7 @@ class Live(Quiet):
 
     def say(self, text: str) -> None:
         """Something worth knowing."""
-        self.console.print(f"   {text}", style="dim", markup=False, highlight=False)
+        self.console.print(f"   {as_typed(text)}", style="dim", markup=False, highlight=False)
 
     def start(self, row: Row) -> None:
         """A step begins."""
@@ -200,7 +201,7 @@ class Echo(Quiet):
 
     def say(self, text: str) -> None:
         """Something worth knowing."""
-        self.notes.write(f"{text}\n")
+        self.notes.write(f"{as_typed(text)}\n")
 
     def command(self, argv: Sequence[str]) -> None:
         """The command of the step begins."""
