@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops_lab import drafting, locks, moves, transaction
-from mlops_lab.environment import normalise, read_stamp
+from mlops_lab import drafting, edits, locks, moves, transaction
+from mlops_lab.choices import ASKED
+from mlops_lab.environment import read_stamp
 from mlops_lab.errors import FOUND, LabError
 from mlops_lab.guide import MANAGERS, nearest
-from mlops_lab.manifests import manifest_edit, pyproject
+from mlops_lab.manifests import manifest_edit
+from mlops_lab.manifests.pyproject import read_text
 from mlops_lab.project import LOCKS
 from mlops_lab.recipe import bring_back, changing, install_into, recover, refuse_missing, refuse_wrong_files
 
@@ -83,12 +85,14 @@ def change(
     how = options or Options()
     installed = _ready(steps, install=how.install and not how.dry_run)
     if how.conda:
-        act = _edit_conda(steps, name, packages, group, rehearsal=how.dry_run or not installed)
+        act = edits.by_conda(steps, name, packages, group, rehearsal=how.dry_run or not installed)
+        installed = installed and steps.engine is not None
     else:
-        act = _edit(steps, name, packages, group)
+        act = edits.by_leader(steps, name, packages, group)
     title = " ".join([name, *(["--conda"] if how.conda else []), *([f"--group {group}"] if group else []), *packages])
-    done = _make(steps, title, act, install=installed, dry_run=how.dry_run)
-    if how.install and not (installed or how.dry_run) and done.files:
+    outside = any("file:" in package for package in packages)
+    done = _make(steps, title, act, install=installed, dry_run=how.dry_run, leads_out=outside)
+    if how.install and not (how.dry_run or steps.environment.exists) and done.files:
         steps.observer.say("there is no environment to install into: make it with `invoke setup`")
     return done
 
@@ -124,9 +128,8 @@ def _hand_lead(on: Steps, leader: str) -> None:
     before = on.leader
     if leader != before and on.project.lock(before).exists():
         drafting.follow(on, {leader})
-    text = on.project.pyproject.read_text(encoding="utf-8")
-    on.project.pyproject.write_text(manifest_edit.led_by(text, leader), encoding="utf-8", newline="")
-    on.lead(leader)
+    edits.write(on.project.pyproject, manifest_edit.led_by(read_text(on.project.pyproject), leader))
+    on.lead()
 
 
 def check_locks(steps: Steps) -> None:
@@ -205,7 +208,7 @@ def undo(steps: Steps, *, install: bool = True, dry_run: bool = False) -> Change
                 (on.project.root / name).write_bytes(entry.old(name).read_bytes())
             else:
                 (on.project.root / name).unlink(missing_ok=True)
-        on.reload()
+        on.lead()
         # What another command has derived since follows, and stays no longer than the lock that it followed.
         if on.project.lock(on.leader).exists():
             drafting.follow(on, drafting.followers(on), requirements=True)
@@ -237,23 +240,36 @@ def _ready(steps: Steps, *, install: bool) -> bool:
 
 
 def _make(
-    steps: Steps, title: str, act: Callable[[Steps], None], *, install: bool, dry_run: bool = False, undoes: str = ""
+    steps: Steps,
+    title: str,
+    act: Callable[[Steps], None],
+    *,
+    install: bool,
+    dry_run: bool = False,
+    leads_out: bool = False,
+    undoes: str = "",
 ) -> Changed:
     """Make a change on a draft, then put it in place and install it, all or nothing."""
     started = time.monotonic()
-    for name in steps.project.files:
+    for name in steps.project.files if not dry_run else ():
         transaction.refuse_unwritable(steps.project.root / name)
     # The environment is held only for as long as it is changed.
     held = changing(steps) if install and not dry_run else contextlib.nullcontext()
-    with held, drafting.files_held(steps), drafting.drafted(steps) as (draft, on):
+    with held, drafting.files_held(steps), drafting.drafted(steps, leads_out=leads_out) as (draft, on):
         act(on)
+        locks.own_paths(on.project)
         files = draft.changed()
         moved = moves.between(draft.root, draft.folder, files)
+        if install and not dry_run and not on.project.lock(on.hybrid.manager).exists():
+            install = False
+            steps.observer.say(f"no {LOCKS[on.hybrid.manager]} is left to install from: `invoke setup` makes it anew")
         if not dry_run:
             note = {"moves": [dataclasses.asdict(move) for move in moved], "undoes": undoes}
             with _installed(steps, draft, on, title, install=install, note=note):
                 if install:
                     install_into(steps)
+    if steps.reason == ASKED and not dry_run:
+        steps.project.remember(hybrid=steps.hybrid.name)
     took = time.monotonic() - started
     return Changed(title, moved, files, install and not dry_run, dry_run, took, is_undo=bool(undoes))
 
@@ -272,108 +288,3 @@ def _installed(
         if begun:
             bring_back(steps)
         raise
-
-
-def _edit(steps: Steps, name: str, packages: Sequence[str], group: str | None) -> Callable[[Steps], None]:
-    """The leader edits the manifest and its lock; everything else follows."""
-    places = _places(steps, packages) if name == "remove" and group is None else {group or "": list(packages)}
-    if name == "update":
-        _refuse_unlocked(steps, packages)
-
-    def act(on: Steps) -> None:
-        drafting.share_indexes(on, drafting.followers(on))
-        for place, named in places.items():
-            on.step(name, "named" if named else "", packages=named, group=[place] if place else [])
-        on.reload()
-        drafting.follow(on, drafting.followers(on), requirements=True)
-        _move_conda_yml(on, removed=packages if name == "remove" else ())
-
-    return act
-
-
-def _places(steps: Steps, packages: Sequence[str]) -> dict[str, list[str]]:
-    """Where the packages are declared, so that nobody has to say it: group → packages.
-
-    Raises:
-        LabError: One is not declared at all (code 2).
-    """
-    declared = pyproject.declared(steps.project.data)
-    found: dict[str, list[str]] = {}
-    for name in packages:
-        groups = declared.get(normalise(name))
-        if groups is None:
-            raise LabError(f"pyproject.toml does not declare {name}", nearest(normalise(name), sorted(declared)))
-        for group in groups:
-            found.setdefault(group, []).append(name)
-    # The groups first: without one, Poetry removes a package from everywhere.
-    return dict(sorted(found.items(), reverse=True))
-
-
-def _refuse_unlocked(steps: Steps, packages: Sequence[str]) -> None:
-    """Refuse to update what is not locked: uv passes over such a name without a word."""
-    locked = sorted({package.name for package in locks.packages(steps.project, steps.leader)})
-    for name in packages:
-        if locked and normalise(name) not in locked:
-            close = nearest(normalise(name), locked).partition(" (one of: ")[0]
-            hint = close if close.startswith("did you mean") else f"add it with `invoke add {name}`"
-            raise LabError(f"{LOCKS[steps.leader]} does not have {name}", hint)
-
-
-def _move_conda_yml(on: Steps, *, removed: Sequence[str]) -> None:
-    """Let the pins of conda.yml's pip part follow the lock, which has the last word on them."""
-    env = on.project.conda_env
-    if env is None or not env.pip:
-        return
-    from mlops_lab.manifests import conda_edit
-
-    locked: dict[str, set[str]] = {}
-    for package in locks.packages(on.project, on.leader):
-        locked.setdefault(package.name, set()).add(package.version)
-    single = {name: next(iter(versions)) for name, versions in locked.items() if len(versions) == 1}
-    there = {conda_edit.pip_name(item.text) for item in env.pip}
-    gone = sorted(there & {normalise(name) for name in removed} - locked.keys())
-    text = conda_edit.pip_moved(env.path, _text(env.path), single)
-    _write(env.path, conda_edit.pip_removed(env.path, text, gone) if gone else text)
-
-
-def _edit_conda(
-    steps: Steps, name: str, packages: Sequence[str], group: str | None, *, rehearsal: bool
-) -> Callable[[Steps], None]:
-    """Edit conda.yml; the engine resolves its packages when it installs them, and in a rehearsal where it does not."""
-    from mlops_lab.manifests import conda_edit
-
-    env = steps.project.conda_env
-    if group is not None:
-        raise LabError("conda.yml has no groups", f"leave out --group: `invoke {name} --conda {' '.join(packages)}`")
-    if env is None:
-        raise LabError(
-            "there is no conda.yml to change",
-            "write one with `name:`, `channels:` and `dependencies:`, python among them",
-        )
-    if name == "update":
-        raise LabError(
-            "conda.yml says which versions will do, and conda takes the newest of them when it makes the environment",
-            'say a newer one with `invoke add --conda "NAME>=VERSION"`',
-        )
-    edit = conda_edit.added if name == "add" else conda_edit.removed
-
-    def act(on: Steps) -> None:
-        path = on.project.root / env.path.name
-        _write(path, edit(path, _text(path), packages))
-        on.reload()
-        if on.engine is not None and rehearsal:
-            on.make(rehearsal=True)
-        elif on.engine is None:
-            on.observer.say(f"{on.hybrid} has no conda that could tell whether there is such a package")
-
-    return act
-
-
-def _text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text with the ends of its lines as they are."""
-    if text.encode() != path.read_bytes():
-        path.write_bytes(text.encode())

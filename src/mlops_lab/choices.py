@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlops_lab.project import Project
 
 __all__ = [
+    "ASKED",
     "Request",
     "Standing",
     "choose_environment",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 
+ASKED = "asked for"
+"""The reason for a hybrid that the user named."""
 _SKELETON = frozenset({"bin", "include", "lib", "lib64", "Include", "Lib", "Scripts", ".gitignore"})
 """What `python -m venv` makes before it says in pyvenv.cfg what it has made."""
 
@@ -135,7 +138,7 @@ def choose_hybrid(
         LabError: There is no such hybrid, or it cannot run here (code 2).
     """
     for name, reason in (
-        (asked, "asked for"),
+        (asked, ASKED),
         (project.remembered("hybrid"), "this project used it last"),
         (project.settings.hybrid, "[tool.mlops-lab] says so"),
     ):

@@ -6,33 +6,33 @@ On a draft they can take away nobody's edit, and a command that is killed has ch
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sys
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab.errors import LabError
+from mlops_lab.manifests import pyproject
 from mlops_lab.project import MANIFESTS
-from mlops_lab.workcopy import named_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["lay_out", "sweep"]
+__all__ = ["is_left", "lay_out", "sweep"]
 
 _FOLDER = "draft"
 _NOT_LINKED = frozenset({".mlops-lab", ".venv", ".nox", *MANIFESTS})
 
 
-def lay_out(root: Path, state: Path) -> Path:
+def lay_out(root: Path, state: Path, *, leads_out: bool = False) -> Path:
     """Make a draft of a project.
 
     Args:
         root: The project's folder.
         state: The folder for our own state of it.
+        leads_out: Whether a path that leads out of the project is about to be declared.
 
     Returns:
         The draft's folder. It lies in the state folder, or beside the project where paths lead out of the project: what
@@ -43,8 +43,8 @@ def lay_out(root: Path, state: Path) -> Path:
         OSError: The disk is full.
     """
     sweep(root, state)
-    own, leads_out = _folders_with_a_path(root)
-    folder = _beside(root) if leads_out else state / _FOLDER
+    own, outside = _folders_with_a_path(root)
+    folder = _beside(root) if outside or leads_out else state / _FOLDER
     try:
         folder.mkdir(parents=True)
     except PermissionError as error:
@@ -55,6 +55,11 @@ def lay_out(root: Path, state: Path) -> Path:
         ) from error
     _fill(root, folder, own)
     return folder
+
+
+def is_left(root: Path, state: Path) -> bool:
+    """Whether a command is working on a draft now, or was killed while it did."""
+    return (state / _FOLDER).exists() or _beside(root).exists()
 
 
 def sweep(root: Path, state: Path) -> None:
@@ -76,8 +81,9 @@ def _folders_with_a_path(root: Path) -> tuple[set[Path], bool]:
     todo, leads_out = [root], False
     while todo:
         folder = todo.pop()
-        leads_out = leads_out or _names_an_address_of_a_file(folder / "pyproject.toml")
-        for path in [*named_paths(folder / "pyproject.toml"), *_members(folder)]:
+        data = _manifest(folder)
+        leads_out = leads_out or any("file:" in text for text in _requirements(data))
+        for path in [*_paths(folder, data), *_members(folder, data)]:
             if not path.is_relative_to(root):
                 leads_out = True
             elif path != root and path not in found and path.exists():
@@ -86,20 +92,45 @@ def _folders_with_a_path(root: Path) -> tuple[set[Path], bool]:
     return found, leads_out
 
 
-def _names_an_address_of_a_file(manifest: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return b"file:" in manifest.read_bytes()
-    return False
+def _manifest(folder: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # whoever reads the manifest reports what is wrong with it
 
 
-def _members(folder: Path) -> list[Path]:
+def _requirements(data: Mapping[str, Any]) -> list[str]:
+    try:
+        return [text for _, text in pyproject.requirements(data)]
+    except (AttributeError, TypeError):
+        return []
+
+
+def _paths(folder: Path, data: Mapping[str, Any]) -> Iterator[Path]:
+    """What dependencies name by a path: Poetry's tables, and `tool.uv.sources`."""
+    tool = data.get("tool", {})
+    for name in ("poetry", "uv"):
+        for path in _path_keys(tool.get(name, {}) if isinstance(tool, dict) else {}):
+            yield Path(os.path.normpath(folder / path))
+
+
+def _path_keys(value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever stands in a manifest
+    if isinstance(value, dict):
+        if isinstance(path := value.get("path"), str):
+            yield path
+        value = list(value.values())
+    if isinstance(value, list):
+        for below in value:
+            yield from _path_keys(below)
+
+
+def _members(folder: Path, data: Mapping[str, Any]) -> list[Path]:
     """The members of a uv workspace: https://docs.astral.sh/uv/concepts/projects/workspaces/."""
     try:
-        data: Mapping[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
         patterns = data["tool"]["uv"]["workspace"]["members"]
         return [path for pattern in patterns for path in folder.glob(pattern) if (path / "pyproject.toml").is_file()]
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError):
-        return []  # whoever reads the manifest reports what is wrong with it
+    except (KeyError, TypeError, ValueError, NotImplementedError):
+        return []
 
 
 def _fill(source: Path, folder: Path, own: set[Path], *, top: bool = True) -> None:
@@ -114,8 +145,17 @@ def _fill(source: Path, folder: Path, own: set[Path], *, top: bool = True) -> No
         elif any(path == entry or path.is_relative_to(entry) for path in own):
             (folder / entry.name).mkdir()
             _fill(entry, folder / entry.name, own, top=False)
+        elif entry.name == ".git" and entry.is_file():
+            (folder / entry.name).write_text(_git_file(entry), encoding="utf-8")
         else:
             _link(entry, folder / entry.name)
+
+
+def _git_file(path: Path) -> str:
+    """What a submodule has in the place of its repository: `gitdir:` and a path, which may be relative to it."""
+    text = path.read_text(encoding="utf-8")
+    word, _, folder = text.strip().partition(" ")
+    return f"{word} {(path.parent / folder).resolve()}\n" if word == "gitdir:" else text
 
 
 def _copy(source: Path, target: Path) -> None:

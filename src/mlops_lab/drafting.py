@@ -28,14 +28,18 @@ def files_held(steps: Steps) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def drafted(steps: Steps) -> Iterator[tuple[Draft, Steps]]:
+def drafted(steps: Steps, *, leads_out: bool = False) -> Iterator[tuple[Draft, Steps]]:
     """A draft of the project's files, and the steps that work on it; the lock of the files is held.
+
+    Args:
+        steps: The steps on the project.
+        leads_out: Whether a path that leads out of the project is about to be declared.
 
     Raises:
         LabError: The draft cannot be made (code 2).
     """
     put_back(steps)
-    with transaction.drafted(steps.project.root, steps.project.state) as draft:
+    with transaction.drafted(steps.project.root, steps.project.state, leads_out=leads_out) as draft:
         yield draft, steps.on(draft.folder)
 
 
@@ -59,6 +63,7 @@ def published(
         installing: Whether an environment is brought to the new files before this ends.
         note: What the history shall keep of it.
     """
+    locks.own_paths(on.project)
     before = (steps.project, steps.groups)
     try:
         with transaction.published(draft, steps.observer.say, title=title, installing=installing, note=note):

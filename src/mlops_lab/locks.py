@@ -29,6 +29,7 @@ __all__ = [
     "exported_in_step",
     "follow",
     "hand_over_indexes",
+    "own_paths",
     "pins_of",
     "read_all",
     "supported",
@@ -431,9 +432,15 @@ def exported_in_step(project: Project, manager: str, groups: Sequence[str], path
     if any(pin.version and not pin.hashed for pin in pins) or not _hashes(path) <= _locked_hashes(project):
         return False
     environments = _environments(project)
-    locked = _versions(project, manager, groups)
-    if any(_compare(where, locked[where], requirements.pins_for(pins, environments[where])) for where in locked):
+    # What is no file of an index stands there by its address, which says no version.
+    loose = {package.name: package for package in packages(project, manager) if package.kind != "index"}
+    text = path.read_text(encoding="utf-8")
+    if any(package.commit and package.commit not in text for package in loose.values()):
         return False
+    for where, versions in _versions(project, manager, groups).items():
+        pinned = requirements.pins_for(pins, environments[where])
+        if _compare(where, *({name: each[name] for name in each.keys() - loose.keys()} for each in (versions, pinned))):
+            return False
     project.remember(**{f"exported {path.name}": known})
     return True
 
@@ -456,7 +463,7 @@ def write_requirements(project: Project, path: Path, step: Step) -> None:
     new = project.state / "requirements.new"
     try:
         step("export", requirements=str(new))
-        text = new.read_text(encoding="utf-8")
+        text = _at_home(project, new.read_text(encoding="utf-8"))
         named = {line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("--extra-index-url")}
         missing = [url for url in map(_public, indexes.project_indexes(project.data)) if url not in named]
         new.write_text("".join(f"--extra-index-url {url}\n" for url in missing) + text, encoding="utf-8")
@@ -464,6 +471,24 @@ def write_requirements(project: Project, path: Path, step: Step) -> None:
         shutil.move(new, path.resolve())
     finally:
         new.unlink(missing_ok=True)
+
+
+def _at_home(project: Project, text: str) -> str:
+    """An export with the project's own folders by relative paths: Poetry writes where they are, which is the draft."""
+    here = re.escape(project.root.as_uri())
+    text = re.sub(rf"^(-e )?{here}/", lambda match: f"{match[1] or ''}./", text, flags=re.MULTILINE)
+    return text.replace(f"{project.root.as_uri()}/", f"{(project.home or project.root).as_uri()}/")
+
+
+def own_paths(project: Project) -> None:
+    """Name what lies in the project by its path in it, in a poetry.lock that was made on a draft beside the project."""
+    path, home = project.lock("poetry"), project.home
+    if home is None or project.root.parent != home.parent or not path.exists():
+        return
+    content = path.read_bytes()
+    again = content.replace(f'url = "../{home.name}/'.encode(), b'url = "')
+    if again != content:
+        path.write_bytes(again)
 
 
 def _public(url: str) -> str:

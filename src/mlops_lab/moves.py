@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_lab.manifests import conda_env, poetry_lock, pyproject, requirements, uv_lock
-from mlops_lab.project import CONDA_FILES
+from mlops_lab.project import CONDA_FILES, LOCKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Move", "between"]
 
-_LOCKED = ("poetry.lock", "uv.lock", "requirements.txt")
+_LOCKED = (*LOCKS.values(), "requirements.txt")
 
 
 @dataclass(frozen=True)
@@ -34,30 +34,37 @@ class Move:
     files: tuple[str, ...]
 
 
-def between(before: Path, after: Path, names: Iterable[str]) -> list[Move]:
+def between(before: Path, after: Path, names: Sequence[str]) -> list[Move]:
     """What changed between two folders with a project's manifests and locks.
+
+    A package that a lock has only because the lock is new is no move: it is in another lock at that version already.
 
     Args:
         before: The folder as it was.
         after: The folder as it is.
-        names: The files to look at.
+        names: The files that changed.
     """
-    names = list(names)
-    old, new = ({name: _said(folder / name) for name in names} for folder in (before, after))
-    packages = sorted({package for said in (*old.values(), *new.values()) for package in said})
-    moves = (_move(package, old, new) for package in packages)
-    return [move for move in moves if move.files]
+    if not names:
+        return []
+    looked = [*names, *(name for name in _LOCKED if name not in names)]
+    old, new = ({name: _said(folder / name) for name in looked} for folder in (before, after))
+    there = {name for name in names if (before / name).exists() and (after / name).exists()}
+    packages = sorted({package for name in names for said in (old, new) for package in said[name]})
+    moves = (_move(package, old, new, names) for package in packages)
+    return [move for move in moves if move.before != move.after or there & {*move.files}]
 
 
-def _move(package: str, old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]) -> Move:
-    files = tuple(name for name in old if old[name].get(package) != new[name].get(package))
+def _move(
+    package: str, old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]], names: Sequence[str]
+) -> Move:
+    files = tuple(name for name in names if old[name].get(package) != new[name].get(package))
     return Move(package, _best(package, old), _best(package, new), files)
 
 
 def _best(package: str, said: Mapping[str, Mapping[str, str]]) -> str:
     """A version where a lock has one, else what a manifest asks for."""
     ordered = sorted(said, key=lambda name: name not in _LOCKED)
-    return next((said[name][package] for name in ordered if package in said[name]), "")
+    return next((text for name in ordered if (text := said[name].get(package, ""))), "")
 
 
 def _said(path: Path) -> dict[str, str]:

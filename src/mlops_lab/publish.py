@@ -16,6 +16,7 @@ from mlops_lab import repositories, simple_index
 from mlops_lab.errors import FOUND, LabError
 from mlops_lab.guide import MANAGERS
 from mlops_lab.manifests import pyproject
+from mlops_lab.recipe import recover
 from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def build(steps: Steps) -> Built:
     Raises:
         LabError: The project is no package (code 2), or the build failed or made something else (code 1).
     """
+    # A change that is under way, or was killed, is in no package: it may not come to its end.
+    recover(steps)
     _refuse_no_package(steps.project.data)
     with _made(steps) as (folder, made):
         return _kept(steps.project, folder, made)
@@ -89,6 +92,7 @@ def publish(steps: Steps, repository: str, *, dry_run: bool) -> Published:
         LabError: There is no such repository, the project is no package, or has files that git does not know (code 2);
             the version is there already, the index does not answer, or a command failed (code 1).
     """
+    recover(steps)
     place = repositories.chosen(steps.project, repository, steps.environ)
     _refuse_no_package(steps.project.data)
     _refuse_changes(steps)

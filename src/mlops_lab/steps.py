@@ -121,7 +121,7 @@ class Steps:
     def _tracked_leader(self) -> str:
         try:
             argv = ["git", "ls-files", *LOCKS.values()]
-            listed = self.runner.run(argv, cwd=self.project.root, quiet=True).split()
+            listed = self.runner.run(argv, cwd=self.project.home or self.project.root, quiet=True).split()
         except CommandFailed:
             # No git here: the one lock that is there says as much.
             listed = [name for name in LOCKS.values() if (self.project.root / name).exists()]
@@ -172,9 +172,9 @@ class Steps:
         draft = find(folder, home=self.project.home or self.project.root)
         return replace(self, project=draft, _leader=self.leader)
 
-    def lead(self, manager: str) -> None:
-        """Let another manager resolve, and read the project again, which says so now."""
-        self._leader = manager
+    def lead(self) -> None:
+        """Read the project again, which says now who resolves."""
+        self._leader = ""
         self.reload()
 
     def reload(self) -> None:

@@ -420,7 +420,7 @@ def lock(
     steps = _open(_request(hybrid, None, offline=offline), verbose=verbose)
     if check:
         changes.check_locks(steps)
-        sys.stdout.write("the locks are in step\n")
+        sys.stdout.write('{"ok": true}\n' if json else "the locks are in step\n")
     else:
         _show(changes.lock(steps, leader, dry_run=dry_run), json=json)
 

@@ -113,14 +113,19 @@ class Entry:
 
 
 @contextlib.contextmanager
-def drafted(root: Path, state: Path) -> Iterator[Draft]:
+def drafted(root: Path, state: Path, *, leads_out: bool = False) -> Iterator[Draft]:
     """A draft to work on; it is gone in the end, whatever has become of it.
+
+    Args:
+        root: The project's folder.
+        state: The folder for our own state of it.
+        leads_out: Whether a path that leads out of the project is about to be declared.
 
     Raises:
         LabError: It cannot be made (code 2).
     """
     try:
-        folder = drafts.lay_out(root, state)
+        folder = drafts.lay_out(root, state, leads_out=leads_out)
         # Of the copies: what is typed into a file between the two looks is an edit.
         yield Draft(root, state, folder, {name: _digest(folder / name) for name in MANIFESTS})
     finally:
@@ -203,7 +208,7 @@ def refuse_unwritable(path: Path) -> None:
 
 def pending(state: Path) -> bool:
     """Whether a command is changing files now, or was killed while it did."""
-    return (state / _JOURNAL).is_dir()
+    return (state / _JOURNAL).is_dir() or drafts.is_left(state.parent, state)
 
 
 def recover(root: Path, state: Path) -> Restored:

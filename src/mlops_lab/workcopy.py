@@ -20,7 +20,7 @@ from mlops_lab.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["MARKER", "copy_project", "named_paths"]
+__all__ = ["MARKER", "copy_project"]
 
 MARKER = ".mlops-lab-copy"
 """The file that says: this folder is ours, it may be emptied."""
@@ -70,7 +70,7 @@ def copy_project(root: Path, folder: Path, run: Callable[[Sequence[str], Path], 
     try:
         files = _known_to_git(top, folder, run) if top else _all_that_matter(root, folder)
         base = top or root
-        outside = {target for file in files for target in named_paths(base / file) if target.exists()}
+        outside = {target for file in files for target in _named_paths(base / file) if target.exists()}
         copy = _place(base, folder, outside)
         if top:
             run(["git", "clone", "--quiet", "--local", "--no-checkout", str(top), str(copy)], folder)
@@ -226,7 +226,7 @@ def _link(target: Path, spot: Path, copy: Path) -> None:
 # --- paths that lead out -------------------------------------------------------------------------------------------
 
 
-def named_paths(file: Path) -> Iterator[Path]:
+def _named_paths(file: Path) -> Iterator[Path]:
     """The absolute paths behind the relative ones in a manifest; a manifest that cannot be read names none."""
     if file.name != "pyproject.toml" and not LINE_FILES.fullmatch(file.name):
         return

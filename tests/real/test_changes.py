@@ -99,6 +99,29 @@ def test_a_dry_run_tells_what_the_change_then_does(lab: Lab, case: Case) -> None
         before = files(root)
 
 
+# --- paths ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leader", ["poetry", "uv"])
+def test_paths_in_the_files_are_the_projects_own(leader: str, lab: Lab, case: Case) -> None:
+    root = case("paths")
+    lab("lock", "--leader", leader, "--hybrid", f"venv+{leader}", cwd=root)
+    lab("export", "--hybrid", f"venv+{leader}", cwd=root)
+    assert "-e ./libs/greeter" in (root / "requirements.txt").read_text(encoding="utf-8")
+    lab("lock", "--check", cwd=root)
+    shutil.copytree(root / "libs" / "greeter", root / "libs" / "other")
+    manifest = root / "libs" / "other" / "pyproject.toml"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("greeter", "other"), encoding="utf-8")
+    if leader == "uv":
+        # uv declares it in a table of its own, so that Poetry could not follow.
+        (root / "poetry.lock").unlink()
+    lab("add", f"other @ file://{root}/libs/other", "--no-install", "--hybrid", f"venv+{leader}", cwd=root)
+    if (root / "poetry.lock").exists():
+        assert 'url = "libs/other"\n' in locked(root)
+    assert [name for name, text in files(root).items() if b"draft" in text] == []
+    lab("lock", "--check", cwd=root)
+
+
 # --- layout --------------------------------------------------------------------------------------------------------
 
 

@@ -187,6 +187,55 @@ def test_without_an_installation_the_files_change_and_the_next_setup_follows(mak
     )
 
 
+# --- words ---
+
+
+@pytest.mark.parametrize(
+    ("row", "packages", "group", "message"),
+    [
+        ("add", ["c", "C<2"], None, "c is named twice, as c and C<2: write one requirement, or write both "),
+        ("add", ["c"], "main", "main is another word for the project's own dependencies: leave out --group"),
+        ("remove", ["b"], "docs", "the group docs does not have b: it is in: dev"),
+        ("remove", ["a"], "dev", "the group dev does not have a: it is in: the project's own dependencies"),
+        ("remove", ["x"], None, "only the extra more declares x, and others may have asked for that: take it out "),
+        ("update", ["aa"], None, "poetry.lock does not have aa: did you mean a?"),
+        ("update", ["numpy"], None, "poetry.lock does not have numpy: add it with `invoke add numpy`"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_runs(
+    make: Make, row: str, packages: list[str], group: str | None, message: str
+) -> None:
+    manifest = PYPROJECT.format(leader="poetry").replace(
+        "[dependency-groups]", '[project.optional-dependencies]\nmore = ["x>=1"]\n[dependency-groups]'
+    )
+    steps, machine = make(pyproject_toml=manifest)
+    with pytest.raises(LabError) as caught:
+        changes.change(steps, row, packages, group)
+    assert str(caught.value).startswith(message)
+    assert (caught.value.code, machine.ran) == (WRONG, [])
+
+
+def test_a_group_that_went_with_its_last_package_is_not_named_any_more(make: Make) -> None:
+    manifest = PYPROJECT.format(leader="poetry") + 'groups = ["Dev"]  # ours\n'
+    steps, machine = make(pyproject_toml=manifest, uv_lock=None, requirements_txt=None)
+
+    def remove(_argv: list[str]) -> None:
+        path = machine.cwd / "pyproject.toml"
+        path.write_text(path.read_text(encoding="utf-8").replace('dev = ["b"]', ""), encoding="utf-8")
+
+    machine.add = remove  # type: ignore[method-assign]
+    changes.change(steps, "remove", ["b"])
+    text = (machine.root / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'leader = "poetry"\ngroups = []  # ours\n' in text
+
+
+def test_another_leader_keeps_the_ends_of_the_lines(make: Make) -> None:
+    steps, machine = make(pyproject_toml=PYPROJECT.format(leader="poetry").replace("\n", "\r\n"))
+    changes.lock(steps, "uv")
+    content = (machine.root / "pyproject.toml").read_bytes()
+    assert content.count(b"\r\n") == content.count(b"\n") > 5
+
+
 # --- undo ---
 
 
@@ -225,6 +274,17 @@ def test_what_changed_since_is_not_taken_back_with_it(make: Make) -> None:
         "see `invoke history`; the old files are in .mlops-lab/history/000001"
     )
     assert snapshot(machine.root) == before
+
+
+def test_without_the_lock_that_an_undo_took_nothing_is_installed(make: Make) -> None:
+    steps, machine = make("venv+poetry", poetry_lock=None, uv_lock=None, requirements_txt=None)
+    changes.lock(steps)
+    recipe.setup(make()[0], Request())
+    steps, machine = make()
+    done = changes.undo(steps)
+    assert not (machine.root / "poetry.lock").exists()
+    assert done.installed is False
+    assert said(steps)[-1] == "no poetry.lock is left to install from: `invoke setup` makes it anew"
 
 
 def test_a_lock_that_came_later_follows_an_undo(make: Make) -> None:

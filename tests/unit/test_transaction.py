@@ -119,6 +119,30 @@ def test_where_paths_lead_out_the_draft_lies_as_deep_as_the_project(desk: Desk, 
     assert [path.name for path in desk.root.parent.iterdir()] == ["project"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['[tool.api]\npath = "/api/v1"\n', "# settings of the log file: see docs\n", '[project]\nreadme = "../R.md"\n'],
+)
+def test_what_no_dependency_names_leads_nowhere(desk: Desk, text: str) -> None:
+    desk.manifest.write_text(text, encoding="utf-8")
+    with drafted(desk.root, desk.state) as draft:
+        assert draft.folder == desk.state / "draft"
+
+
+def test_a_path_that_is_about_to_be_declared_counts(desk: Desk) -> None:
+    with drafted(desk.root, desk.state, leads_out=True) as draft:
+        assert draft.folder == desk.root.parent / ".project.mlops-lab-draft"
+        assert pending(desk.state)
+    assert not pending(desk.state)
+
+
+def test_a_submodule_finds_its_repository_from_the_draft(desk: Desk) -> None:
+    (desk.root / ".git").write_text("gitdir: ../.git/modules/project\n", encoding="utf-8")
+    with drafted(desk.root, desk.state) as draft:
+        where = (draft.folder / ".git").read_text(encoding="utf-8")
+    assert where == f"gitdir: {desk.root.parent}/.git/modules/project\n"
+
+
 def test_a_folder_with_a_path_of_its_own_does_not_lead_back_to_the_project(desk: Desk) -> None:
     """Poetry resolves a path before it writes it into the lock."""
     desk.manifest.write_text(
@@ -184,7 +208,7 @@ def test_an_error_on_the_draft_touches_no_file(desk: Desk) -> None:
 
 def test_where_nothing_changed_nothing_is_written(desk: Desk) -> None:
     with drafted(desk.root, desk.state) as draft, published(draft, desk.said.append, title="lock"):
-        assert not pending(desk.state)
+        assert desk.left == ["draft"]
     assert history(desk.state) == []
     assert desk.left == []
 

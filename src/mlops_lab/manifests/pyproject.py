@@ -23,6 +23,7 @@ __all__ = [
     "declared",
     "group_names",
     "is_package",
+    "named",
     "normalized",
     "poetry_only_groups",
     "project_name",
@@ -289,6 +290,11 @@ def _written(value: object) -> str:
     if isinstance(value, dict):
         return str(value.get("version") or next((f"{key} = {said}" for key, said in value.items()), ""))
     return " or ".join(map(_written, value)) if isinstance(value, list) else ""
+
+
+def named(requirement: str) -> str:
+    """The normalised name that a requirement starts with; empty where it has none."""
+    return normalized(_named(requirement))
 
 
 def _named(requirement: str) -> str:

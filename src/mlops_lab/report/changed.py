@@ -40,8 +40,9 @@ def _table(moves: Sequence[Move]) -> Table:
         table.add_column(heading, overflow="fold")
     for move in moves:
         style = "green" if not move.before else "red" if not move.after else ""
-        shown = (move.before or _ABSENT, move.after or _ABSENT, ", ".join(move.files))
-        table.add_row(move.package, *shown, style=style)
+        shown = (move.package, move.before or _ABSENT, move.after or _ABSENT, ", ".join(move.files))
+        # Texts, not markup: an extra in brackets is none.
+        table.add_row(*map(Text, shown), style=style)
     return table
 
 
@@ -70,7 +71,7 @@ def history_page(entries: Sequence[Entry]) -> RenderableType:
         table.add_column(heading, overflow="fold")
     for entry in reversed(entries):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.time))
-        table.add_row(when, entry.title, _moved(entry), ", ".join(entry.files))
+        table.add_row(*map(Text, (when, entry.title, _moved(entry), ", ".join(entry.files))))
     return table
 
 
