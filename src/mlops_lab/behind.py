@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_lab import conda_meta
 from mlops_lab.condafile import COPY
-from mlops_lab.environment import SEEDS, config, distributions, inventory, normalise, read_stamp
+from mlops_lab.environment import SEEDS, config, distributions, inventory, named, normalise, read_stamp
 from mlops_lab.errors import redact
 from mlops_lab.freshness import FORMAT
 from mlops_lab.manifests import pyproject
@@ -132,8 +132,7 @@ def _known(steps: Steps, stamp: Stamp) -> _Known:
 
 def _inventory_then(stamp: Stamp) -> dict[str, str]:
     """What was installed when the stamp was written."""
-    parts = (Path(folder).stem.partition("-") for folder in _fingerprint(stamp, "packages"))
-    return {normalise(name): rest for name, _, rest in parts}
+    return dict(named(Path(folder)) for folder in _fingerprint(stamp, "packages"))
 
 
 def _locked(steps: Steps, stamp: Stamp) -> dict[str, str]:
@@ -319,7 +318,7 @@ def _requirements(environment: Environment, names: Iterable[str]) -> dict[str, s
 
     A requirement of an extra counts where nobody asked for that package by name: it has come along.
     """
-    folders = {normalise(each.stem.partition("-")[0]): each for each in distributions(environment)}
+    folders = {named(each)[0]: each for each in distributions(environment)}
     asked = {name for name in names if name in folders and (folders[name] / "REQUESTED").exists()}
     found: dict[str, set[str]] = {}
     version = config(environment.prefix).get("version", "")
@@ -386,7 +385,7 @@ def _addresses(environment: Environment, names: Collection[str]) -> dict[str, st
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url-data-structure/
     """
-    folders = {normalise(each.stem.partition("-")[0]): each for each in distributions(environment)}
+    folders = {named(each)[0]: each for each in distributions(environment)}
     addresses = {name: _address(folders[name]) for name in names if name in folders}
     return {name: address for name, address in addresses.items() if address}
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_lab import drafting, edits, locks, moves, transaction
-from mlops_lab.choices import ASKED
+from mlops_lab.choices import ASKED, standing
 from mlops_lab.environment import read_stamp
-from mlops_lab.errors import FOUND, LabError
-from mlops_lab.guide import MANAGERS, nearest
+from mlops_lab.errors import FOUND, LabError, redact
+from mlops_lab.guide import MANAGERS, Hybrid, nearest
 from mlops_lab.manifests import manifest_edit
 from mlops_lab.manifests.pyproject import read_text
-from mlops_lab.project import LOCKS
+from mlops_lab.project import LOCKS, STATE
 from mlops_lab.recipe import bring_back, changing, install_into, recover, refuse_missing, refuse_wrong_files
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from mlops_lab.transaction import Draft, Entry
 
 __all__ = ["Changed", "Options", "change", "check_locks", "export", "history", "lock", "undo"]
+
+
+_WRITTEN = ("pyproject.toml", *LOCKS.values(), "requirements.txt")
+"""What nearly every change writes: refused at once where it cannot be, before a tool has worked for nothing."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def change(
     else:
         act = edits.by_leader(steps, name, packages, group)
     title = " ".join([name, *(["--conda"] if how.conda else []), *([f"--group {group}"] if group else []), *packages])
+    title = redact(title)  # it goes into the history
     outside = any("file:" in package for package in packages)
     done = _make(steps, title, act, install=installed, dry_run=how.dry_run, leads_out=outside)
     if how.install and not (how.dry_run or steps.environment.exists) and done.files:
@@ -110,6 +115,8 @@ def lock(steps: Steps, leader: str | None = None, *, dry_run: bool = False) -> C
     """
     if leader is not None and leader not in MANAGERS:
         raise LabError(f"there is no manager {leader!r} to lead", nearest(leader, MANAGERS))
+    if leader is not None and (found := standing(steps.project, Hybrid("venv", leader))).why_not:
+        raise LabError(f"{leader} cannot lead: {found.why_not}", found.remedy)
     _ready(steps, install=False)
 
     def act(on: Steps) -> None:
@@ -152,8 +159,8 @@ def _stale(steps: Steps) -> Iterator[str]:
     if steps.leader not in there:
         yield f"{LOCKS[steps.leader]} is missing, and {steps.leader} leads"
     for manager in there:
-        if not steps.passes("check", manager):
-            yield f"{LOCKS[manager]} does not fit pyproject.toml"
+        if failed := steps.failure("check", manager):
+            yield f"{LOCKS[manager]} does not fit pyproject.toml: {failed.tail[-1] if failed.tail else failed.message}"
     if len(there) == len(LOCKS):
         yield from (f"{LOCKS['poetry']} and {LOCKS['uv']} differ: {each}" for each in locks.differences(project))
     exporter = steps.hybrid.manager if steps.hybrid.backend == "pip" else steps.leader
@@ -193,16 +200,12 @@ def undo(steps: Steps, *, install: bool = True, dry_run: bool = False) -> Change
         LabError: There is none, or somebody has edited its files since (code 2), or a step failed (code 1).
     """
     installed = _ready(steps, install=install and not dry_run)
-    entry = next(reversed(history(steps)), None)
-    if entry is None:
-        raise LabError("there is no change to take back", "`invoke history` lists those that there were")
-    if edited := entry.edited(steps.project.root):
-        raise LabError(
-            f"{', '.join(edited)} changed since `{entry.title}`: taking that back would lose the later change",
-            f"see `invoke history`; the old files are in {entry.folder.relative_to(steps.project.root)}",
-        )
+    entry = _last(steps)
 
     def act(on: Steps) -> None:
+        # Another command may have ended meanwhile.
+        if _last(steps).folder != entry.folder:
+            raise LabError("another command has changed the files meanwhile", "see `invoke history`", code=FOUND)
         for name in entry.files:
             if entry.old(name).exists():
                 (on.project.root / name).write_bytes(entry.old(name).read_bytes())
@@ -216,9 +219,26 @@ def undo(steps: Steps, *, install: bool = True, dry_run: bool = False) -> Change
     return _make(steps, f"undo {entry.title}", act, install=installed, dry_run=dry_run, undoes=entry.folder.name)
 
 
+def _last(steps: Steps) -> Entry:
+    """The change to take back.
+
+    Raises:
+        LabError: There is none, or somebody has edited its files since (code 2).
+    """
+    entry = next(reversed(history(steps)), None)
+    if entry is None:
+        raise LabError("there is no change to take back", "`invoke history` lists those that there were")
+    if edited := entry.edited(steps.project.root):
+        raise LabError(
+            f"{', '.join(edited)} changed since `{entry.title}`: taking that back would lose the later change",
+            f"see `invoke history`; the old files are in {entry.folder.relative_to(steps.project.root)}",
+        )
+    return entry
+
+
 def history(steps: Steps) -> list[Entry]:
     """The changes that can be taken back, the oldest first."""
-    entries = transaction.history(steps.project.root / ".mlops-lab")
+    entries = transaction.history(steps.project.root / STATE)
     gone = {entry.undoes for entry in entries if entry.undoes}
     return [entry for entry in entries if not entry.undoes and entry.folder.name not in gone]
 
@@ -251,11 +271,18 @@ def _make(
 ) -> Changed:
     """Make a change on a draft, then put it in place and install it, all or nothing."""
     started = time.monotonic()
-    for name in steps.project.files if not dry_run else ():
+    for name in _WRITTEN if not dry_run else ():
         transaction.refuse_unwritable(steps.project.root / name)
     # The environment is held only for as long as it is changed.
     held = changing(steps) if install and not dry_run else contextlib.nullcontext()
-    with held, drafting.files_held(steps), drafting.drafted(steps, leads_out=leads_out) as (draft, on):
+    with (
+        held,
+        drafting.files_held(steps),
+        _drafted(steps, install=install and not dry_run, leads_out=leads_out) as (
+            draft,
+            on,
+        ),
+    ):
         act(on)
         locks.own_paths(on.project)
         files = draft.changed()
@@ -275,13 +302,24 @@ def _make(
 
 
 @contextlib.contextmanager
+def _drafted(steps: Steps, *, install: bool, leads_out: bool) -> Iterator[tuple[Draft, Steps]]:
+    """A draft of what is there now: another command may have ended since this one was started."""
+    steps.reload()
+    if install:
+        refuse_missing(steps)
+    with drafting.drafted(steps, leads_out=leads_out) as found:
+        yield found
+
+
+@contextlib.contextmanager
 def _installed(
     steps: Steps, draft: Draft, on: Steps, title: str, *, install: bool, note: Mapping[str, object]
 ) -> Iterator[None]:
     """What is published stays only if the environment follows; else the environment is brought back as well."""
     begun = False
     try:
-        with drafting.published(steps, draft, on, title=title, installing=install, note=note):
+        prefix = str(steps.environment.prefix) if install else ""
+        with drafting.published(steps, draft, on, title=title, installing=prefix, note=note):
             begun = install
             yield
     except BaseException:

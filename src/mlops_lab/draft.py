@@ -6,6 +6,7 @@ On a draft they can take away nobody's edit, and a command that is killed has ch
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_lab.errors import LabError
 from mlops_lab.manifests import pyproject
-from mlops_lab.project import MANIFESTS
+from mlops_lab.project import MANIFESTS, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["is_left", "lay_out", "sweep"]
 
 _FOLDER = "draft"
-_NOT_LINKED = frozenset({".mlops-lab", ".venv", ".nox", *MANIFESTS})
+_NOT_LINKED = frozenset({STATE, ".venv", ".nox", *MANIFESTS})
 
 
 def lay_out(root: Path, state: Path, *, leads_out: bool = False) -> Path:
@@ -44,10 +45,12 @@ def lay_out(root: Path, state: Path, *, leads_out: bool = False) -> Path:
     """
     sweep(root, state)
     own, outside = _folders_with_a_path(root)
-    folder = _beside(root) if outside or leads_out else state / _FOLDER
+    folder = _beside(root, state) if outside or leads_out else state / _FOLDER
     try:
         folder.mkdir(parents=True)
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
         raise LabError(
             f"cannot make {folder}: {error.strerror}",
             "paths in pyproject.toml lead out of the project, so the tools work in a folder beside it: make its parent "
@@ -59,17 +62,20 @@ def lay_out(root: Path, state: Path, *, leads_out: bool = False) -> Path:
 
 def is_left(root: Path, state: Path) -> bool:
     """Whether a command is working on a draft now, or was killed while it did."""
-    return (state / _FOLDER).exists() or _beside(root).exists()
+    return (state / _FOLDER).exists() or _beside(root, state).exists()
 
 
 def sweep(root: Path, state: Path) -> None:
     """Remove what a killed command has left of its draft."""
     shutil.rmtree(state / _FOLDER, ignore_errors=True)
-    shutil.rmtree(_beside(root), ignore_errors=True)
+    shutil.rmtree(_beside(root, state), ignore_errors=True)
+    for scratch in state.glob("scratch-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _beside(root: Path) -> Path:
-    return root.with_name(f".{root.name}.mlops-lab-{_FOLDER}")
+def _beside(root: Path, state: Path) -> Path:
+    # Nothing lies beside the root of the file system.
+    return root.with_name(f".{root.name}.mlops-lab-{_FOLDER}") if root.name else state / _FOLDER
 
 
 def _folders_with_a_path(root: Path) -> tuple[set[Path], bool]:

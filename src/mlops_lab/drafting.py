@@ -38,7 +38,8 @@ def drafted(steps: Steps, *, leads_out: bool = False) -> Iterator[tuple[Draft, S
     Raises:
         LabError: The draft cannot be made (code 2).
     """
-    put_back(steps)
+    if prefix := put_back(steps).installing:
+        steps.observer.say(f"the environment at {prefix} is unfinished: `invoke setup` repairs it")
     with transaction.drafted(steps.project.root, steps.project.state, leads_out=leads_out) as draft:
         yield draft, steps.on(draft.folder)
 
@@ -50,7 +51,7 @@ def published(
     on: Steps,
     *,
     title: str = "",
-    installing: bool = False,
+    installing: str = "",
     note: Mapping[str, object] | None = None,
 ) -> Iterator[None]:
     """Put the drafted files in place, and go on with what they say; on any failure the old ones are back.
@@ -60,7 +61,7 @@ def published(
         draft: The draft.
         on: The steps on the draft.
         title: What the user asked for; without one the change is not kept for `undo`.
-        installing: Whether an environment is brought to the new files before this ends.
+        installing: The prefix of the environment that is brought to the new files before this ends.
         note: What the history shall keep of it.
     """
     locks.own_paths(on.project)

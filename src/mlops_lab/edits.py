@@ -47,7 +47,9 @@ def by_leader(steps: Steps, name: str, packages: Sequence[str], group: str | Non
 
     def act(on: Steps) -> None:
         drafting.share_indexes(on, drafting.followers(on))
-        for place, named in places.items():
+        # Another command may have changed the manifest since.
+        found = _places(on, packages, group) if name == "remove" else places
+        for place, named in found.items():
             on.step(name, "named" if named else "", packages=named, group=[place] if place else [])
         _forget_groups(on)
         on.reload()
@@ -132,8 +134,10 @@ def _move_conda_yml(on: Steps, *, removed: Sequence[str]) -> None:
     locked: dict[str, set[str]] = {}
     for package in locks.packages(on.project, on.leader):
         locked.setdefault(package.name, set()).add(package.version)
-    single = {name: next(iter(versions)) for name, versions in locked.items() if len(versions) == 1}
     there = {conda_edit.pip_name(item.text) for item in env.pip}
+    # A folder may have no version, and of two versions none is the pin's.
+    single = {name: next(iter(found)) for name, found in locked.items() if len(found) == 1 and name in there}
+    single = {name: version for name, version in single.items() if version}
     gone = sorted(there & {normalise(name) for name in removed} - locked.keys())
     text = conda_edit.pip_moved(env.path, pyproject.read_text(env.path), single)
     write(env.path, conda_edit.pip_removed(env.path, text, gone) if gone else text)
@@ -166,11 +170,6 @@ def by_conda(
         raise LabError(
             "there is no conda.yml to change",
             "write one with `name:`, `channels:` and `dependencies:`, python among them",
-        )
-    if name == "update":
-        raise LabError(
-            "conda.yml says which versions will do, and conda takes the newest of them when it makes the environment",
-            'say a newer one with `invoke add --conda "NAME>=VERSION"`',
         )
     edit = conda_edit.added if name == "add" else conda_edit.removed
 

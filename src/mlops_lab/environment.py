@@ -38,6 +38,7 @@ __all__ = [
     "is_held",
     "look",
     "missing_files",
+    "named",
     "normalise",
     "read_stamp",
     "user_cache",
@@ -146,11 +147,13 @@ def inventory(environment: Environment) -> dict[str, str]:
 
     Source: https://packaging.python.org/specifications/recording-installed-packages/
     """
-    found: dict[str, str] = {}
-    for folder in distributions(environment):
-        name, _, rest = folder.stem.partition("-")
-        found[normalise(name)] = rest.split("-")[0] if folder.suffix == ".egg-info" else rest
-    return dict(sorted(found.items()))
+    return dict(sorted(map(named, distributions(environment))))
+
+
+def named(folder: Path) -> tuple[str, str]:
+    """The normalised name and the version in the name of a folder that records a distribution."""
+    name, _, rest = folder.stem.partition("-")
+    return normalise(name), rest.split("-")[0] if folder.suffix == ".egg-info" else rest
 
 
 def distributions(environment: Environment) -> list[Path]:

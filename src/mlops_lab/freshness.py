@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlops_lab.project import Project
     from mlops_lab.steps import Steps
 
-__all__ = ["Reasons", "conda_yml_changed", "damaged", "digests", "fingerprint", "reasons"]
+__all__ = ["Reasons", "conda_yml_changed", "damaged", "digests", "fingerprint", "is_as_left", "reasons"]
 
 Reasons = tuple[str, ...]
 
@@ -106,6 +106,14 @@ def conda_yml_changed(steps: Steps, files: Mapping[str, str]) -> bool:
     stamp, path = read_stamp(steps.environment.prefix), steps.project.conda_yml
     then = (stamp.fingerprint or {}).get("files", {}) if stamp else {}
     return path is None or then.get(path.name) != files.get(path.name)
+
+
+def is_as_left(steps: Steps, stamp: Stamp) -> bool:
+    """Whether an environment was finished from these very files, and conda's packages in it are as they were then."""
+    then = stamp.fingerprint
+    if then is None or then.get("files") != digests(steps.project):
+        return False
+    return not steps.environment.conda or then.get("conda") == conda_meta.digests(steps.environment.prefix)
 
 
 def _outgrown(steps: Steps, then: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlops_lab.errors import redact
 from mlops_lab.manifests import conda_env, poetry_lock, pyproject, requirements, uv_lock
 from mlops_lab.project import CONDA_FILES, LOCKS
 
@@ -73,7 +74,7 @@ def _said(path: Path) -> dict[str, str]:
         return {}
     found: dict[str, dict[str, None]] = {}
     for package, text in _READERS[path.name](path):
-        found.setdefault(package, {})[text] = None
+        found.setdefault(package, {})[redact(text)] = None
     return {package: ", ".join(texts) for package, texts in found.items()}
 
 

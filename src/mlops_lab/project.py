@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlops_lab.manifests.conda_env import CondaEnv
 
-__all__ = ["MANIFESTS", "Project", "Settings", "find"]
+__all__ = ["CONDA_FILES", "LOCKS", "MANIFESTS", "STATE", "Project", "Settings", "find"]
 
 CONDA_FILES = ("conda.yml", "conda.yaml", "environment.yml", "environment.yaml")
 LOCKS: Mapping[str, str] = {"poetry": "poetry.lock", "uv": "uv.lock"}
@@ -34,7 +34,8 @@ PINS: Mapping[str, str] = {
     "uv": ">=0.11",
 }
 """The tools' versions where the project says nothing."""
-_STATE = ".mlops-lab"
+STATE = ".mlops-lab"
+"""The folder of a project for our own state: logs, journal, history, the last hybrid."""
 _ADDRESSES = ("publish", "index")
 
 
@@ -133,7 +134,7 @@ class Project:
 
     @property
     def _state(self) -> Path:
-        return (self.home or self.root) / _STATE
+        return (self.home or self.root) / STATE
 
     @property
     def state(self) -> Path:

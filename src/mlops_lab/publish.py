@@ -33,7 +33,9 @@ _DIST = "dist"
 _SHOWN = 5
 _OURS = frozenset({".mlops-lab", ".venv"})
 """What has no business in a package: logs and the environment."""
-_REFUSED = re.compile(r"\b40[13]\b|[Mm]issing credentials")
+_REFUSED = re.compile(
+    r"(?:HTTP|[Ss]tatus|[Ee]rror|code)\W+40[13]\b|\b40[13] (?:Client|Unauth|Forb)|[Mm]issing credentials"
+)
 """What a tool says when a server does not take the credentials, or wants some."""
 
 
@@ -254,7 +256,8 @@ def _there(steps: Steps, place: Repository, name: str) -> tuple[str, ...] | None
     """The files that a repository has of a project; None where that cannot be known."""
     index = place.index if place.upload else steps.toolbox.default_index()
     who = place.credentials
-    login = (who.username, who.password) if who.password else None
+    # The usual index is public, and pip may have been sent to another one: what is meant for the upload stays here.
+    login = (who.username, who.password) if who.password and place.upload else None
     if not index:
         return None
     return simple_index.files(index, name, config=steps.toolbox.pip_config, environ=steps.environ, login=login)

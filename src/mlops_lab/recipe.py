@@ -23,6 +23,7 @@ from mlops_lab.environment import (
     inventory,
     is_held,
     missing_files,
+    named,
     normalise,
     read_stamp,
     write_stamp,
@@ -31,6 +32,7 @@ from mlops_lab.errors import FOUND, LabError
 from mlops_lab.guide import SETUP
 from mlops_lab.manifests import pyproject
 from mlops_lab.manifests.pyproject import is_package
+from mlops_lab.project import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -161,29 +163,33 @@ def recover(steps: Steps, *, mend: bool = True, wait: bool = True) -> None:
         wait: Whether to wait for a command that is at work, and for the last child of a killed one; otherwise that is
             left to the next command.
     """
-    from mlops_lab import drafting, transaction
+    from mlops_lab import transaction
 
-    if not transaction.pending(steps.project.root / ".mlops-lab"):
+    if not transaction.pending(steps.project.root / STATE):
         return
     if not wait and (is_held(steps.environment.prefix) or is_held(steps.project.root)):
         return
+    from mlops_lab import drafting
+
     with changing(steps), drafting.files_held(steps):
-        if drafting.put_back(steps).installing and mend:
+        prefix = drafting.put_back(steps).installing
+        if prefix and mend and prefix == str(steps.environment.prefix):
             bring_back(steps)
+        elif prefix and mend:
+            steps.observer.say(f"{prefix} is unfinished: `invoke setup --prefix {prefix}` repairs it")
 
 
 def bring_back(steps: Steps) -> None:
-    """Bring an environment that was following a change to the files, which are as before it."""
+    """Bring an environment that was following a change to the files, which are as before it; the locks are held."""
     stamp = read_stamp(steps.environment.prefix)
-    if stamp is None or stamp.hybrid != steps.hybrid.name:
-        return
-    # Stopped between the stamp and the commit it is finished, and has what is in no file.
-    if stamp.fingerprint is not None and stamp.fingerprint.get("files") == freshness.digests(steps.project):
+    if stamp is None or not _is_ours(steps, stamp) or freshness.is_as_left(steps, stamp):
         return
     steps.observer.say("the environment is brought back to the files")
+    known = pyproject.all_group_names(steps.project.data)
+    steps.groups = tuple(group for group in stamp.groups if group in known)
     try:
         try:
-            install_into(steps)
+            install_into(steps, conda=True)
             whole = not any(missing_files(folder) for folder in distributions(steps.environment))
         except LabError:
             whole = False
@@ -191,6 +197,11 @@ def bring_back(steps: Steps) -> None:
             _make_anew(steps)
     except (LabError, OSError):
         steps.observer.say("that failed too, so it is unfinished: `invoke setup` repairs it")
+
+
+def _is_ours(steps: Steps, stamp: Stamp) -> bool:
+    engine = steps.engine.name if steps.engine else ""
+    return (stamp.project, stamp.hybrid, stamp.engine) == (str(steps.project.root), steps.hybrid.name, engine)
 
 
 def _make_anew(steps: Steps) -> None:
@@ -293,7 +304,7 @@ def _refetch(steps: Steps) -> None:
     A file with one name only is the environment's own.
     """
     names = [
-        normalise(folder.stem.partition("-")[0])
+        named(folder)[0]
         for folder in freshness.damaged(steps.environment)
         if any(file.status and file.status.st_nlink > 1 for file in altered_files(folder))
     ]
@@ -479,6 +490,7 @@ def create(steps: Steps, request: Request) -> bool:
     Raises:
         LabError: Wrong words or files (code 2), or the step failed (code 1).
     """
+    recover(steps, mend=False)
     refuse_prefix(steps.project, steps.environment, force=request.force)
     _choose_interpreter(steps, request, rebuild=bool(request.force or freshness.reasons(steps, request.python)[0]))
     with changing(steps), holding(steps.project.root, steps.observer.say):
@@ -510,14 +522,18 @@ def install(steps: Steps) -> None:
             install_into(steps)
 
 
-def install_into(steps: Steps) -> None:
+def install_into(steps: Steps, *, conda: bool = False) -> None:
     """Run the steps that bring an environment to the lock, and stamp it; the locks are held.
+
+    Args:
+        steps: The steps.
+        conda: Whether conda is to look at the environment even where conda.yml is the same.
 
     Raises:
         LabError: A step failed (code 1).
     """
     files = freshness.digests(steps.project)
-    if steps.engine is not None and freshness.conda_yml_changed(steps, files):
+    if steps.engine is not None and (conda or freshness.conda_yml_changed(steps, files)):
         _make(steps, rebuild=False)
     _claim(steps, rebuild=False, made=True)
     _run(steps, INSTALL)
@@ -572,7 +588,7 @@ def clean(steps: Steps) -> list[str]:
         removed.append(str(prefix))
     elif prefix.exists():
         raise LabError(f"{prefix} was not made by mlops-lab", "remove it yourself if it is not needed")
-    state = steps.project.root / ".mlops-lab"
+    state = steps.project.root / STATE
     if state.exists():
         # A command that is changing files at this moment needs its journal.
         with holding(steps.project.root, steps.observer.say):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
-from mlops_lab import changes, conda_meta, engines, project, recipe
+from mlops_lab import conda_meta, engines, project, recipe
 from mlops_lab.choices import Request, standing
 from mlops_lab.environment import config, inventory
 from mlops_lab.errors import LabError
@@ -83,6 +83,8 @@ def _check(session: nox.Session, hybrid: Hybrid, python: str | None) -> None:
     steps = open_steps(request, start=copy, environ=os.environ, observer=observer)
     recipe.setup(steps, request)
     _write_inventory(steps, folder / "inventory.json")
+    from mlops_lab import changes  # `nox -l` shall not load what only a change needs
+
     leading = open_steps(request, start=copy, environ=os.environ, observer=observer, leader=hybrid.manager)
     leading.interpreter = steps.interpreter
     _change(leading)
@@ -102,6 +104,8 @@ def _git(log: Path) -> Runner:
 
 def _change(steps: Steps) -> None:
     """Add a package, update it and remove it, and look each time whether the environment has followed."""
+    from mlops_lab import changes
+
     before = inventory(steps.environment)
     sample = next((name for name in _SAMPLES if name not in before), _SAMPLES[0])
     for row, present in (("add", True), ("update", True), ("remove", False)):

@@ -6,6 +6,7 @@ Source: https://packaging.python.org/specifications/simple-repository-api/
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import ssl
 import urllib.error
@@ -51,9 +52,9 @@ def files(
     Raises:
         LabError: The index cannot be reached, or is in trouble (code 1).
     """
-    opener = _opener(urlsplit(index).netloc, config, environ)
     address = f"{index.rstrip('/')}/{project}/"
     try:
+        opener = _opener(urlsplit(index).netloc, config, environ)
         return _listed(_body(opener, address, login))
     except urllib.error.HTTPError as error:
         if error.code in _NOT_THERE:
@@ -61,7 +62,7 @@ def files(
         if error.code in _NOT_FOR_US:
             return None
         raise _unanswered(index, f"HTTP status {error.code}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise _unanswered(index, str(getattr(error, "reason", error))) from None
 
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from mlops_lab import conda_meta, condafile, engines
 from mlops_lab.choices import choose_environment, choose_groups, choose_hybrid, refuse_others
-from mlops_lab.environment import Environment, activation, config, normalise, read_stamp
+from mlops_lab.environment import Environment, activation, config, holding, normalise, read_stamp
 from mlops_lab.errors import FOUND, WRONG, LabError
 from mlops_lab.guide import LISTED, Hybrid, Row, Spelling, row_named, spelling, words
 from mlops_lab.hints import hint_for
 from mlops_lab.manifests import pyproject
-from mlops_lab.project import LOCKS, Project, find
+from mlops_lab.project import LOCKS, STATE, Project, find
 from mlops_lab.runner import QUIET, CommandFailed, Runner, changed
 from mlops_lab.toolbox import CONDA, Toolbox
 
@@ -345,14 +345,18 @@ class Steps:
 
     def passes(self, name: str, by: str) -> bool:
         """Whether a row's command, as one tool spells it, ends well; it is asked quietly, as a question of ours."""
+        return self.failure(name, by) is None
+
+    def failure(self, name: str, by: str) -> CommandFailed | None:
+        """How a row's command, as one tool spells it, fails; None where it ends well."""
         row = row_named(name)
         command = words(row.spellings[by].text(), self.values)
         try:
             changes = self.variables(command[0], inside=row.needs_environment)
             self.runner.run(self.argv(row, command), cwd=self.project.root, changes=changes, quiet=True)
-        except CommandFailed:
-            return False
-        return True
+        except CommandFailed as error:
+            return error
+        return None
 
     def _run(self, row: Row, command: Sequence[str], cwd: Path | None, without: Sequence[str] = ()) -> str:
         inside = row.needs_environment or row.makes_environment
@@ -397,7 +401,7 @@ class Steps:
                 self.step("create", "rehearsal" if rehearsal else "existing" if there else replaced, conda_yml=name)
             except CommandFailed as error:
                 raise _as_told(error, name, env.path.name) if self.engine.is_embedded else error from error
-        if not self.environment.exists:
+        if not rehearsal and not self.environment.exists:
             raise LabError(
                 f"{self.engine.word} reports success, and there is no environment with a Python at "
                 f"{self.environment.prefix}",
@@ -456,6 +460,23 @@ def _as_told(error: CommandFailed, given: str, name: str) -> LabError:
     told = LabError(match["message"].strip(), (match["hint"] or "").strip(), code=error.returncode)
     told.add_note(f"log: {error.log}")
     return told
+
+
+def _found(start: Path, observer: Observer) -> Project:
+    """The project; a manifest that cannot be read because a command was killed while it wrote it comes back first."""
+    try:
+        return find(start)
+    except LabError:
+        from mlops_lab import transaction
+
+        states = (folder / STATE for folder in (start, *start.parents))
+        state = next((state for state in states if transaction.pending(state)), None)
+        if state is None:
+            raise
+        with holding(state.parent, observer.say):
+            restored = transaction.recover(state.parent, state)
+        observer.say(f"a command was killed while it changed {', '.join(restored.back)}: put back as before")
+        return find(start)
 
 
 def leave_environment(steps: Steps, words: Sequence[str]) -> None:
@@ -521,9 +542,9 @@ def open_steps(
     Raises:
         LabError: Wrong words, or a broken pyproject.toml (code 2).
     """
-    project = find(start)
+    project = _found(start, observer)
     # One log per command: the time to the second and the process tell two of them apart.
-    log = project.root / ".mlops-lab" / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    log = project.root / STATE / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     runner = Runner(log, environ, observer.line, observer.command)
     avoid = [project.root / ".venv"]
     conda = partial(engines.available, project, request, environ)

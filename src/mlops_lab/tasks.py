@@ -416,11 +416,14 @@ def lock(
 ) -> None:
     """Step 9: lock every version; the other files follow."""
     from mlops_lab import changes
+    from mlops_lab.report import outcome
 
+    if check and (leader or dry_run):
+        raise LabError("--check changes nothing", "leave out --leader and --dry-run, or --check")
     steps = _open(_request(hybrid, None, offline=offline), verbose=verbose)
     if check:
         changes.check_locks(steps)
-        sys.stdout.write('{"ok": true}\n' if json else "the locks are in step\n")
+        sys.stdout.write(outcome.locks_in_step(as_json=json) + "\n")
     else:
         _show(changes.lock(steps, leader, dry_run=dry_run), json=json)
 
@@ -490,7 +493,7 @@ def undo(
     verbose: bool = False,
     json: bool = False,
 ) -> None:
-    """Take the last change of add, remove, update or lock back."""
+    """Take the last change of add, remove, update, lock or export back."""
     from mlops_lab import changes
 
     steps = _open(_request(hybrid, prefix, offline=offline), verbose=verbose, changes=True)

@@ -8,6 +8,7 @@ somebody else: it stays.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,7 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["BEFORE", "Draft", "Entry", "Restored", "drafted", "history", "pending", "published", "recover"]
+__all__ = [
+    "BEFORE",
+    "Draft",
+    "Entry",
+    "Restored",
+    "drafted",
+    "history",
+    "pending",
+    "published",
+    "recover",
+    "refuse_unwritable",
+]
 
 _JOURNAL = "journal"
 _HISTORY = "history"
@@ -66,21 +78,26 @@ class Restored:
     Attributes:
         back: The names of the files that were put back.
         left: The names of those that somebody has edited: they stay, their old bytes lie in `BEFORE`.
-        installing: Whether an environment was being brought to the new files.
+        installing: The prefix of the environment that was being brought to the new files; empty for none.
+        unread: Whether there was a journal that cannot be read, which is kept in `BEFORE`.
     """
 
     back: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    installing: bool = False
+    installing: str = ""
+    unread: bool = False
 
     def sentences(self, state: Path) -> list[str]:
         """What to tell the user of the edits that stay."""
         old = (state / BEFORE).relative_to(state.parent)
-        return [
-            f"{name} was edited while it was being changed: it stays as it is now; as it was before the change it is "
-            f"in {old / name}"
+        found = [
+            f"{name} was edited while it was being changed: it stays as it is now"
+            + (f"; as it was before the change it is in {old / name}" if (state / BEFORE / name).exists() else "")
             for name in self.left
         ]
+        if self.unread:
+            found.append(f"what a killed command left cannot be read: it is in {old / _JOURNAL}; look at your files")
+        return found
 
 
 @dataclass(frozen=True)
@@ -138,7 +155,7 @@ def published(
     say: Callable[[str], None],
     *,
     title: str = "",
-    installing: bool = False,
+    installing: str = "",
     note: Mapping[str, object] | None = None,
 ) -> Iterator[None]:
     """Put what was drafted in the files' places; on any error, and on Ctrl-C, the old bytes come back.
@@ -147,7 +164,7 @@ def published(
         draft: The draft.
         say: Called with a sentence for each file that somebody else has edited meanwhile.
         title: What the user asked for; without one the change is not kept for `undo`.
-        installing: Whether an environment is brought to the new files before this ends.
+        installing: The prefix of the environment that is brought to the new files before this ends.
         note: What the history shall keep of it: `moves`, `undoes`.
 
     Raises:
@@ -281,25 +298,36 @@ def _put(source: Path, path: Path) -> None:
     target = path.resolve()  # a manifest that is a symbolic link stays one
     try:
         source.replace(target)
-    except OSError:
-        # Behind the link is another disk, or a file that was mounted by itself.
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            shutil.copy2(source, beside)
-            beside.replace(target)
-        except OSError:
-            shutil.copy2(source, target)
-        finally:
-            beside.unlink(missing_ok=True)
-        source.unlink()
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EBUSY}:
+            raise
+        _put_across(source, target)
+
+
+def _put_across(source: Path, target: Path) -> None:
+    """The same where the other one lies on another disk, or was mounted by itself."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copy2(source, beside)
+        beside.replace(target)
+    except OSError as error:
+        # What was mounted by itself can only be written where it is; for want of room it is left whole.
+        if error.errno != errno.EBUSY:
+            raise
+        shutil.copy2(source, target)
+    finally:
+        beside.unlink(missing_ok=True)
+    source.unlink()
 
 
 def _put_back(journal: Path) -> Restored:
     state, root = journal.parent, journal.parent.parent
     entry = _entry(journal)
+    if entry is None:
+        return _keep_unread(journal, state / BEFORE)
     back: list[str] = []
     left: list[str] = []
-    for name, (before, after) in (entry.files if entry else {}).items():
+    for name, (before, after) in entry.files.items():
         now = _digest(root / name)
         if now == before:
             continue
@@ -312,16 +340,22 @@ def _put_back(journal: Path) -> Restored:
         else:
             back.append(name)
             _put(journal / f"old-{name}", root / name)
-    installing = _is_installing(journal)
+    installing = _installing(journal)
     _drop(journal)
     return Restored(tuple(back), tuple(left), installing)
 
 
-def _is_installing(journal: Path) -> bool:
-    try:
-        return bool(json.loads((journal / "change.json").read_text(encoding="utf-8")).get("installing"))
-    except (OSError, ValueError, AttributeError):
-        return False
+def _installing(journal: Path) -> str:
+    found = json.loads((journal / "change.json").read_text(encoding="utf-8")).get("installing")
+    return found if isinstance(found, str) else ""
+
+
+def _keep_unread(journal: Path, folder: Path) -> Restored:
+    """Lay a journal aside that nobody can read: it may hold the only copy of the old bytes."""
+    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder / journal.name, ignore_errors=True)
+    journal.replace(folder / journal.name)
+    return Restored(unread=True)
 
 
 def _save(source: Path, target: Path) -> None:

@@ -606,8 +606,15 @@ def test_a_package_of_condas_comes_and_goes_by_conda_yml(site: Callable[..., Sit
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_package_of_condas_that_there_is_not_changes_nothing(site: Callable[..., Site], engine: str) -> None:
     here = site(engine=engine)
+    before = here.conda_yml
+    # Whether there is such a package is known before there is an environment.
+    first = ("--hybrid", "conda+uv", "--no-install")
+    here("add", "--conda", "no-such-package", *first, check=1)
+    here("add", "--conda", "hello-gpu", *first)
+    here("undo", "--hybrid", "conda+uv")
+    assert (here.conda_yml, here.prefix.exists()) == (before, False)
     here.setup("--hybrid", "conda+uv")
-    before, files = here.conda_yml, contents(here.prefix)
+    files = contents(here.prefix)
     for words in (["no-such-package"], ["libhello>=7"], ["no-such-package", "--dry-run"], ["x", "--no-install"]):
         done = here("add", "--conda", *words, check=1)
         assert words[0].partition(">")[0] in done.stderr

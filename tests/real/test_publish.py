@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pypiserver = pytest.importorskip("pypiserver")
+pypiserver = pytest.importorskip("pypiserver", reason="the dependency group `server` is not installed")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +18,13 @@ from support.machine import (
     Machine,
     Make,
     maker,
+    poetry_lock,
     said,
     snapshot,
     uv_lock,
 )
 
-from mlops_lab import changes, interpreters, project, recipe
+from mlops_lab import changes, drafting, interpreters, project, recipe, transaction
 from mlops_lab.changes import Options
 from mlops_lab.choices import Request
 from mlops_lab.environment import Stamp, read_stamp, write_stamp
@@ -31,7 +33,10 @@ from mlops_lab.interpreters import Interpreter
 from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from mlops_lab.steps import Steps
 
 
 @pytest.fixture
@@ -131,6 +136,54 @@ def test_an_environment_that_cannot_be_brought_back_is_said_to_be_unfinished(mak
     assert said(steps)[-2:] == [BACK, "that failed too, so it is unfinished: `invoke setup` repairs it"]
     assert (stamp := read_stamp(machine.prefix)) is not None
     assert stamp.fingerprint is None
+
+
+def test_an_environment_is_brought_back_with_the_groups_that_were_chosen(make: Make) -> None:
+    steps, machine = make()
+    steps.groups = ()
+    machine.extra = {"b": "2.0"}
+    recipe.setup(steps, Request())
+    steps, machine = make()
+    steps.groups = ()
+    machine.fails, machine.fails_once = "poetry sync", True
+    with pytest.raises(CommandFailed):
+        changes.change(steps, "add", ["c"])
+    assert machine.ran[-3:] == ["poetry check --lock", "poetry sync --only=main", "ENV/bin/python -m pip check"]
+    assert (stamp := read_stamp(machine.prefix)) is not None
+    assert (stamp.groups, stamp.fingerprint is None) == ((), False)
+
+
+def test_what_a_killed_change_left_of_one_environment_is_not_brought_to_another(make: Make) -> None:
+    recipe.setup(make()[0], Request())
+    steps, machine = make()
+    with transaction.drafted(steps.project.root, steps.project.state) as draft:
+        (draft.folder / "pyproject.toml").write_bytes(steps.project.pyproject.read_bytes() + b"# changed\n")
+        note = {"title": "add c", "time": 0.0, "installing": "/other/.venv"}
+        journal = transaction._begin(draft, draft.changed(), note)
+        transaction._replace(journal, draft.root, "pyproject.toml")
+    before = read_stamp(machine.prefix)
+    recipe.recover(steps)
+    assert said(steps) == [
+        "a command was killed while it changed pyproject.toml: put back as before",
+        "/other/.venv is unfinished: `invoke setup --prefix /other/.venv` repairs it",
+    ]
+    assert (machine.ran, read_stamp(machine.prefix)) == ([], before)
+
+
+def test_credentials_of_an_address_are_in_no_table_and_no_history(make: Make) -> None:
+    steps, machine = make(uv_lock=None, requirements_txt=None)
+    address = "c @ git+https://me:s3cret@host/c.git"
+
+    def add(_argv: list[str]) -> None:
+        path = machine.cwd / "pyproject.toml"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace('["a>=1"]', f'["a>=1", "{address}"]'), encoding="utf-8")
+
+    machine.add = add  # type: ignore[method-assign]
+    done = changes.change(steps, "add", [address])
+    assert [move.after for move in done.moves] == ["c @ git+https://***@host/c.git"]
+    kept = [path for path in (machine.root / ".mlops-lab").rglob("change.json") if b"s3cret" in path.read_bytes()]
+    assert (kept, "s3cret" in repr(done)) == ([], False)
 
 
 def test_an_edit_while_the_leader_resolves_is_not_overwritten(make: Make) -> None:
@@ -258,6 +311,39 @@ def test_undo_takes_the_changes_back_one_by_one(make: Make) -> None:
     with pytest.raises(LabError, match="there is no change to take back") as caught:
         changes.undo(steps)
     assert caught.value.code == WRONG
+
+
+def test_the_undo_of_another_leader_lets_the_one_before_lead_again(make: Make) -> None:
+    steps, machine = make("venv+uv", uv_lock=uv_lock("0.9"))
+    machine.version = "1.0"
+    changes.lock(steps, "uv")
+    steps, machine = make("venv+uv")
+    changes.undo(steps)
+    assert machine.ran == [FOLLOW]
+    assert (machine.root / "poetry.lock").read_text(encoding="utf-8") == poetry_lock("1.0")
+
+
+def test_an_undo_that_another_change_overtook_loses_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, machine = make()
+    machine.version = "1.1"
+    changes.change(steps, "update", ["a"])
+    other, machine = make()
+    machine.version = "1.2"
+    steps, _ = make()
+    held = drafting.files_held
+
+    @contextlib.contextmanager
+    def overtaken(of: Steps) -> Iterator[None]:
+        if of is steps:
+            changes.change(other, "update", ["a"])
+        with held(of):
+            yield
+
+    monkeypatch.setattr(drafting, "files_held", overtaken)
+    with pytest.raises(LabError, match="another command has changed the files meanwhile"):
+        changes.undo(steps)
+    assert "1.2" in (machine.root / "poetry.lock").read_text(encoding="utf-8")
+    assert len(changes.history(steps)) == 2
 
 
 def test_what_changed_since_is_not_taken_back_with_it(make: Make) -> None:
@@ -429,7 +515,6 @@ def test_every_lock_that_is_not_in_step_is_named(make: Make) -> None:
     assert found[0] == "the locks are not in step"
     assert found[1].startswith("  poetry.lock and uv.lock differ: a 1.0 ≠ 1.1 for Python 3.12 on ")
     assert found[-1] == "  requirements.txt does not say what poetry.lock says"
-    steps, _machine = make(poetry_lock=None)
 
 
 def test_the_leaders_lock_has_to_be_there(make: Make) -> None:

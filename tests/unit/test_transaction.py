@@ -357,11 +357,11 @@ def test_what_cannot_be_renamed_is_copied(
 
 def test_the_next_command_puts_back_what_a_killed_one_left(desk: Desk, killed: Callable[..., None]) -> None:
     assert not pending(desk.state)
-    killed(installing=True, title="add c")
+    killed(installing="/p/.venv", title="add c")
     assert desk.left == ["journal"]
     assert desk.is_new
     assert pending(desk.state)
-    assert recover(desk.root, desk.state) == Restored(CHANGED, installing=True)
+    assert recover(desk.root, desk.state) == Restored(CHANGED, installing="/p/.venv")
     assert desk.is_old
     assert desk.left == []
     assert not pending(desk.state)
@@ -421,14 +421,49 @@ def test_killed_while_it_puts_back_the_next_command_goes_on(
     assert desk.left == []
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[", "{}", "\x00", '{"title": "", "time": 0, "files": {"../thesis": [null, ""]}}']
-)
-def test_a_journal_of_another_form_changes_nothing(desk: Desk, killed: Callable[[], None], content: str) -> None:
+@pytest.mark.parametrize("content", ["", "[", "{}", "\x00"])
+def test_a_journal_that_cannot_be_read_changes_nothing_and_is_kept(
+    desk: Desk, killed: Callable[[], None], content: str
+) -> None:
     killed()
     (desk.state / "journal" / "change.json").write_text(content, encoding="utf-8")
-    assert recover(desk.root, desk.state) == Restored()
+    restored = recover(desk.root, desk.state)
+    assert restored == Restored(unread=True)
     assert desk.is_new
+    assert desk.left == [BEFORE]
+    assert (desk.state / BEFORE / "journal" / "old-pyproject.toml").read_bytes() == OLD
+    told = "what a killed command left cannot be read: it is in .mlops-lab/before/journal; look at your files"
+    assert restored.sentences(desk.state) == [told]
+
+
+def test_a_journal_puts_back_no_other_files_than_the_projects_own(desk: Desk, killed: Callable[[], None]) -> None:
+    killed()
+    content = '{"title": "", "time": 0, "files": {"../thesis": [null, ""]}}'
+    (desk.state / "journal" / "change.json").write_text(content, encoding="utf-8")
+    (desk.root.parent / "thesis").write_bytes(b"mine")
+    assert recover(desk.root, desk.state) == Restored()
+    assert (desk.root.parent / "thesis").exists()
+
+
+def test_a_link_to_a_full_disk_keeps_what_is_there(desk: Desk, linked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, copy2 = Path.replace, shutil.copy2
+
+    def crossing(source: Path, target: Path) -> Path:
+        if Path(target) == linked:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(source, target)
+
+    def full(source: Path, target: Path, **words: Any) -> Any:
+        if Path(target).parent == linked.parent:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy2(source, target, **words)
+
+    monkeypatch.setattr(Path, "replace", crossing)
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(OSError, match="No space left"), desk.publishing():
+        pytest.fail("the body shall not run")
+    assert linked.read_bytes() == OLD
+    assert desk.is_old
     assert desk.left == []
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import tomlkit
+import tomllib
 
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from mlops_lab.errors import LabError
 from mlops_lab.manifests.pyproject import normalized
 
 __all__ = ["led_by", "without_group"]
@@ -15,12 +19,23 @@ def led_by(text: str, leader: str) -> str:
     Args:
         text: The file's text.
         leader: The manager.
+
+    Raises:
+        LabError: The file cannot be edited as it is written (code 2).
     """
-    document = tomlkit.parse(text)
-    tool = document.setdefault("tool", tomlkit.table(is_super_table=True))
-    table = tool.setdefault("mlops-lab", tomlkit.table())
-    table["leader"] = leader
-    return tomlkit.dumps(document)
+    try:
+        document = tomlkit.parse(text)
+        tool = document.setdefault("tool", tomlkit.table(is_super_table=True))
+        tool.setdefault("mlops-lab", tomlkit.table())["leader"] = leader
+        again = tomlkit.dumps(document)
+        if tomllib.loads(again)["tool"]["mlops-lab"]["leader"] == leader:
+            return again
+    except (ValueError, KeyError, TypeError, TOMLKitError):
+        pass  # such as a table that is written in one line
+    raise LabError(
+        "pyproject.toml is written in a way in which [tool.mlops-lab] cannot be changed",
+        f'write `leader = "{leader}"` there by hand, then run `invoke lock`',
+    )
 
 
 def without_group(text: str, group: str) -> str:

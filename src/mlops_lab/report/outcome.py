@@ -26,6 +26,7 @@ __all__ = [
     "error_text",
     "guide_as_json",
     "hybrids_as_json",
+    "locks_in_step",
     "published",
     "summary",
     "tools_as_json",
@@ -80,6 +81,11 @@ def behind(findings: Iterable[Finding]) -> list[str]:
         as_typed(f"{each.message}: `{each.command}`" + (f"; {each.otherwise}" if each.otherwise else ""))
         for each in findings
     ]
+
+
+def locks_in_step(*, as_json: bool) -> str:
+    """The end of a check of the locks that found nothing."""
+    return json.dumps({"ok": True}) if as_json else "the locks are in step"
 
 
 def error_as_json(error: LabError) -> str:
