@@ -63,7 +63,9 @@ def tests(session: nox.Session) -> None:
     # Not `session.create_tmp()`, which moves TMPDIR below this project: the tests' projects would lie in it.
     session.env["COVERAGE_FILE"] = str(Path(session.virtualenv.location) / "coverage")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
+    # In the order of tests/conftest.py: xdist would start with the files of most tests, which are the quick ones.
+    spread = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+    session.run("coverage", "run", "-m", "pytest", *spread, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -50,13 +50,29 @@ def by_leader(steps: Steps, name: str, packages: Sequence[str], group: str | Non
         # Another command may have changed the manifest since.
         found = _places(on, packages, group) if name == "remove" else places
         for place, named in found.items():
+            before = pyproject.read_text(on.project.pyproject)
             on.step(name, "named" if named else "", packages=named, group=[place] if place else [])
+            if name == "add":
+                _keep_indexes(on, before, place, named)
         _forget_groups(on)
         on.reload()
         drafting.follow(on, drafting.followers(on), requirements=True)
         _move_conda_yml(on, removed=packages if name == "remove" else ())
 
     return act
+
+
+def _keep_indexes(on: Steps, before: str, place: str, packages: Sequence[str]) -> None:
+    """Keep what pip is configured to use on this machine out of the manifest: it is no business of the project's."""
+    path = on.project.pyproject
+    data = pyproject.read(path)
+    if pyproject.index_tables(data) == pyproject.index_tables(on.project.data):
+        return
+    added = {pyproject.named(text): text for text in pyproject.requirements_of(data, place)}
+    # What the manager made of a bare name; an address it may have taken apart.
+    words = [text if "@" in text else added.get(pyproject.named(text), text) for text in packages]
+    write(path, before)
+    on.step("add", "as-is", packages=words, group=[place] if place else [])
 
 
 def _places(steps: Steps, packages: Sequence[str], group: str | None) -> dict[str, list[str]]:

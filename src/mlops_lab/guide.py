@@ -107,7 +107,8 @@ class Spelling:
     Attributes:
         command: The command with `{placeholders}`; it is split before they are filled, so a value stays one argument.
         variants: The command where a circumstance asks for another one: `existing` (the environment is there already),
-            `rebuild` (it is to be replaced), `rehearsal` (whether it could be), `named` (packages were named).
+            `rebuild` (it is to be replaced), `rehearsal` (whether it could be), `named` (packages were named), `as-is`
+            (the requirements shall stand as they are given).
         reason: Why a hybrid has a spelling of its own.
         names_environment: A pattern whose only group is the environment the tool says it would work on; `LISTED` where
             it is to be one of several that the tool lists.
@@ -238,7 +239,11 @@ ROWS: tuple[Row, ...] = (
         "A package that is declared and locked is there on every machine.",
         {
             "poetry": Spelling("poetry add --lock --group={group} {packages}"),
-            "uv": Spelling("uv add --no-sync --group={group} {packages}"),
+            "uv": Spelling(
+                "uv add --no-sync --group={group} {packages}",
+                # It writes the indexes of its variables into the manifest, unless a requirement is to stand as it is.
+                {"as-is": "uv add --raw --no-sync --group={group} {packages}"},
+            ),
         },
         alternatives={
             "conda": "conda install {packages}",

@@ -10,7 +10,7 @@ from mlops_lab.manifests import conda_env, poetry_lock, pyproject, requirements,
 from mlops_lab.project import CONDA_FILES, LOCKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Move", "between"]
@@ -59,13 +59,15 @@ def _move(
     package: str, old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]], names: Sequence[str]
 ) -> Move:
     files = tuple(name for name in names if old[name].get(package) != new[name].get(package))
-    return Move(package, _best(package, old), _best(package, new), files)
+    before, after = (_version(package, said, _LOCKED) for said in (old, new))
+    if not before and not after:
+        # No lock knows it: what the manifests ask for.
+        before, after = (_version(package, said, said) for said in (old, new))
+    return Move(package, before, after, files)
 
 
-def _best(package: str, said: Mapping[str, Mapping[str, str]]) -> str:
-    """A version where a lock has one, else what a manifest asks for."""
-    ordered = sorted(said, key=lambda name: name not in _LOCKED)
-    return next((text for name in ordered if (text := said[name].get(package, ""))), "")
+def _version(package: str, said: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> str:
+    return next((text for name in names if (text := said.get(name, {}).get(package, ""))), "")
 
 
 def _said(path: Path) -> dict[str, str]:

@@ -51,7 +51,7 @@ def told(root: Path, environ: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(each.message, each.command) for each in found(root, environ)]
 
 
-@pytest.mark.parametrize("hybrid", ["venv+uv", "venv+poetry", "pip+uv"])
+@pytest.mark.parametrize("hybrid", ["venv+uv", "pip+uv"])
 def test_what_pip_and_uv_did_to_a_venv(lab: Lab, case: Case, workshop: dict[str, str], hybrid: str) -> None:
     root = case("small", "petit été")
     lab("setup", "--hybrid", hybrid, cwd=root)
@@ -89,7 +89,7 @@ def test_what_somebody_installed_is_made_official(lab: Lab, case: Case, workshop
     lab("check", cwd=root)
 
 
-@pytest.mark.parametrize("hybrid", ["conda+uv", "conda+poetry"])
+@pytest.mark.parametrize("hybrid", ["conda+uv"])
 def test_what_pip_and_conda_did_to_a_conda_environment(
     lab: Lab, case: Case, conda_channel: Channel, tmp_path: Path, workshop: dict[str, str], hybrid: str
 ) -> None:

@@ -99,6 +99,21 @@ def test_a_dry_run_tells_what_the_change_then_does(lab: Lab, case: Case) -> None
         before = files(root)
 
 
+def test_the_indexes_of_this_machine_stay_out_of_the_manifest(lab: Lab, case: Case, tmp_path: Path) -> None:
+    root = case("grouped")
+    lab("lock", "--leader", "uv", "--hybrid", "venv+uv", cwd=root)
+    more = tmp_path / "more" / "simple"
+    more.mkdir(parents=True)
+    environ = {"PIP_EXTRA_INDEX_URL": f"file://{more}"}
+    lab("add", "cowsay", "--", "colorama<0.5", cwd=root, environ=environ)
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert '"colorama<0.5",\n    "cowsay>=6' in text
+    assert ("index" in text, "source" in text) == (False, False)
+    lab("add", "six", "--dev", cwd=root, environ=environ)
+    assert '"six>=1.' in (root / "pyproject.toml").read_text(encoding="utf-8")
+    lab("lock", "--check", cwd=root, environ=environ)
+
+
 # --- paths ---------------------------------------------------------------------------------------------------------
 
 

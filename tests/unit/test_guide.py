@@ -292,7 +292,8 @@ def test_there_are_no_other_variants() -> None:
     existing = {("create", engine, "existing") for engine in ("conda", "mamba", "micromamba")}
     rehearsal = {(row, engine, "rehearsal") for row, engine, _ in existing}
     rehearsal |= {("publish", manager, "rehearsal") for manager in guide.MANAGERS}
-    assert found == {*existing, *rehearsal, ("create", "conda", "rebuild"), ("update", "uv", "named")}
+    others = {("create", "conda", "rebuild"), ("update", "uv", "named"), ("add", "uv", "as-is")}
+    assert found == {*existing, *rehearsal, *others}
 
 
 def test_only_a_conda_prefix_makes_an_exception_and_gives_its_reason() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "conflict",
     "declared",
     "group_names",
+    "index_tables",
     "is_package",
     "named",
     "normalized",
@@ -32,6 +33,7 @@ __all__ = [
     "read_text",
     "read_toml",
     "requirements",
+    "requirements_of",
     "requires_python",
 ]
 
@@ -259,6 +261,21 @@ def declared(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         for name in map(normalized, names):
             found[name] = tuple(dict.fromkeys((*found.get(name, ()), group)))
     return found
+
+
+def index_tables(data: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What a project says of indexes: uv's tables and Poetry's."""
+    return data.get("tool", {}).get("uv", {}).get("index"), _poetry(data).get("source")
+
+
+def requirements_of(data: Mapping[str, Any], group: str) -> list[str]:
+    """The requirements of a group, or of the project itself, as they are written; Poetry's own tables left out."""
+    if not group:
+        texts = data.get("project", {}).get("dependencies", [])
+    else:
+        groups = {normalized(name): texts for name, texts in data.get("dependency-groups", {}).items()}
+        texts = groups.get(normalized(group), [])
+    return [text for text in texts if isinstance(text, str)]
 
 
 def requirements(data: Mapping[str, Any]) -> list[tuple[str, str]]:
