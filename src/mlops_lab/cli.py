@@ -51,7 +51,7 @@ def _tasks(words: Sequence[str]) -> int:
     from invoke.exceptions import ParseError
     from invoke.program import Program
 
-    from mlops_lab.tasks import namespace
+    from mlops_lab.tasks import namespace, spread
 
     class LabProgram(Program):
         """Invoke's program, with wrong words answered by 2 as everywhere else."""
@@ -69,6 +69,7 @@ def _tasks(words: Sequence[str]) -> int:
             sys.stderr.write(f"error: {error}: see `mlops-lab --list`\n")
             sys.exit(WRONG)
 
+    words = spread(words)
     # The tasks read what stands after `--` from here: Invoke hands it over as one text.
     sys.argv[1:] = words
     program = LabProgram(namespace=namespace, version=version("mlops-lab"), name="mlops-lab", binary="mlops-lab")

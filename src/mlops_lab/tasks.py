@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlops_lab.choices import Request
     from mlops_lab.steps import Steps
 
-__all__ = ["namespace"]
+__all__ = ["namespace", "spread"]
 
 _Body = TypeVar("_Body", bound="Callable[..., Any]")
 
@@ -334,6 +334,28 @@ def _flags(arguments: Sequence[Argument]) -> list[str]:
 
 class _OptionalPackageTask(_PackageTask):
     required = False
+
+
+def spread(words: Sequence[str]) -> list[str]:
+    """`add a b` as `add -- a b`, which is all that Invoke's parser can take of several packages.
+
+    Args:
+        words: The words after the program's name.
+    """
+    task = namespace.tasks.get(words[0]) if words else None
+    if not isinstance(task, _PackageTask) or "--" in words:
+        return list(words)
+    valued = _flags(task.get_arguments())
+    flags: list[str] = []
+    names: list[str] = []
+    rest = iter(words[1:])
+    for word in rest:
+        if not word.startswith("-"):
+            names.append(word)
+            continue
+        flags.append(word)
+        flags += itertools.islice(rest, 1) if word in valued else ()
+    return [words[0], *flags, "--", *names] if len(names) > 1 else list(words)
 
 
 _PACKAGES = {

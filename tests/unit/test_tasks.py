@@ -179,6 +179,10 @@ def test_setup_has_the_flags_of_the_design() -> None:
     [
         ("add a", ("venv+uv", "add", ("a",), None)),
         ("add a -- b c", ("venv+uv", "add", ("a", "b", "c"), None)),
+        ("add a b", ("venv+uv", "add", ("a", "b"), None)),
+        ("add a --group dev b 'c >= 1' --hybrid=pip+uv", ("pip+uv", "add", ("a", "b", "c >= 1"), "dev")),
+        ("add --offline lock a lock --dev", ("venv+uv", "add", ("lock", "a"), "dev")),
+        ("update a b", ("venv+uv", "update", ("a", "b"), None)),
         ("add -- b 'c >= 1'", ("venv+uv", "add", ("b", "c >= 1"), None)),
         ("add 'a[x]>=1' --group dev", ("venv+uv", "add", ("a[x]>=1",), "dev")),
         ("add --group dev a", ("venv+uv", "add", ("a",), "dev")),
@@ -188,6 +192,7 @@ def test_setup_has_the_flags_of_the_design() -> None:
         (f"add 'a @ {ADDRESS}'", ("venv+uv", "add", (f"a @ {ADDRESS}",), None)),
         ("add add", ("venv+uv", "add", ("add",), None)),
         ("remove a", ("venv+uv", "remove", ("a",), None)),
+        ("remove a b", ("venv+uv", "remove", ("a", "b"), None)),
         ("remove -- a b a", ("venv+uv", "remove", ("a", "b"), None)),
         ("update", ("venv+uv", "update", (), None)),
         ("update --offline", ("venv+uv", "update", (), None)),
