@@ -1,6 +1,6 @@
 """What `mlops-lab add` of one small package costs beside the commands that it runs. It reports; it judges nothing.
 
-    python benchmarks/change_cost.py [--rounds 5] [--hybrid venv+poetry] [--project FOLDER]
+    python benchmarks/change_cost.py [--rounds 5] [--hybrid venv+poetry] [--project FOLDER] [--package NAME]
 
 Run it with an interpreter that has mlops-lab. The project is copied to a temporary folder and stays as it is. Each
 command's own time is in the log of the change, which is where the sum comes from; the whole is timed from outside.
@@ -22,7 +22,6 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 COPIED = ("pyproject.toml", "poetry.lock", "requirements.txt", "conda.yml", "README.md", "LICENSE", "src")
 HYBRIDS = ("venv+poetry", "venv+uv", "pip+poetry", "pip+uv")
-PACKAGE = "cowsay"
 EXPECTED = 1.15
 _TOOK = re.compile(r"^\[-?\d+, (\d+\.\d+) s\]$", re.MULTILINE)
 
@@ -43,7 +42,7 @@ def commands(root: Path) -> list[float]:
     return [float(seconds) for seconds in _TOOK.findall(log.read_text(encoding="utf-8"))]
 
 
-def measure(project: Path, hybrid: str, rounds: int) -> list[tuple[float, list[float]]]:
+def measure(project: Path, hybrid: str, package: str, rounds: int) -> list[tuple[float, list[float]]]:
     """Add the package and take it back again: the whole, and the commands, of each round."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
@@ -54,7 +53,7 @@ def measure(project: Path, hybrid: str, rounds: int) -> list[tuple[float, list[f
         run(root, "setup", "--hybrid", hybrid)
         found = []
         for number in range(rounds + 1):
-            whole = run(root, "add", PACKAGE)
+            whole = run(root, "add", package)
             # The first one fetches what is not cached.
             found += [(whole, commands(root))] if number else []
             run(root, "undo")
@@ -67,10 +66,11 @@ def main() -> int:
     words.add_argument("--rounds", type=int, default=5)
     words.add_argument("--hybrid", action="append", choices=HYBRIDS)
     words.add_argument("--project", type=Path, default=CHECKOUT)
+    words.add_argument("--package", default="cowsay", help="one that the project does not have")
     asked = words.parse_args()
     print(f"{'hybrid':<12} {'whole':>7} {'commands':>9}  number  ratio (lowest, highest), expected at most {EXPECTED}")
     for hybrid in asked.hybrid or HYBRIDS:
-        found = measure(asked.project.resolve(), hybrid, asked.rounds)
+        found = measure(asked.project.resolve(), hybrid, asked.package, asked.rounds)
         ratios = sorted(whole / sum(parts) for whole, parts in found)
         whole, parts = (statistics.median(each) for each in zip(*((w, sum(p)) for w, p in found), strict=True))
         ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}, {ratios[-1]:.2f})"

@@ -32,12 +32,11 @@ PROJECTS = Path(__file__).parents[1] / "projects"
 CASES = {
     "legacy": ("venv+poetry", "pyjokes"),  # Poetry's own tables
     "small": ("venv+poetry", "pyjokes"),  # PEP 621, markers for two Pythons
-    "grouped": ("pip+uv", "pyjokes"),  # dependency groups
     "layout": ("venv+uv", "pyjokes"),  # comments and odd formatting, a pip part in conda.yml
     "paths": ("venv+uv", "pyjokes"),  # a dependency by its path
     "extras": ("pip+poetry", "six"),  # extras
 }
-"""Project → its hybrid, and what is removed from it."""
+"""Project → its hybrid, and what is removed from it; groups are changed under every hybrid in test_hybrids.py."""
 ADDED = "packaging"
 
 
