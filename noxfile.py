@@ -75,4 +75,5 @@ def faults(session: nox.Session) -> None:
     """Stop changes of dependencies at every point in every way, under three hybrids; `tests` tries each point once."""
     _install(session, *_GROUP, "-e", ".")
     session.env["MLOPS_LAB_ALL_FAULTS"] = "1"
-    session.run("pytest", "tests/real/test_faults.py", "-s", "-n", "auto", *session.posargs)
+    # With what the tests that passed have printed: how many points and faults there were.
+    session.run("pytest", "tests/real/test_faults.py", "-rP", "-n", "auto", *session.posargs)
