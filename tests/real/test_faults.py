@@ -20,7 +20,7 @@ from support import faults
 from support.processes import assert_none_left
 
 from mlops_lab.environment import Environment, inventory
-from mlops_lab.project import MANIFESTS
+from mlops_lab.project import MANIFESTS, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +51,7 @@ class Bench:
     hybrid: str
     environ: dict[str, str]
     lab: Lab
+    state: bytes = b""
     before: dict[str, bytes] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
 
@@ -69,6 +70,8 @@ class Bench:
         plan: dict[str, Any] = {"point": point, "kind": kind, "root": str(self.root), "prefix": str(self.prefix)}
         plan["report"] = str(self.report)
         self.report.unlink(missing_ok=True)
+        # What is remembered from the last run would spare this one some of the points.
+        (self.root / STATE / "state.json").write_bytes(self.state)
         done = subprocess.run(
             [sys.executable, faults.__file__, json.dumps(plan), *words],
             cwd=self.root,
@@ -105,6 +108,7 @@ def bench(
     lab("setup", cwd=root)
     made = Bench(root, request.param, workshop, lab)
     made.before, made.packages = made.files(), made.installed()
+    made.state = (root / STATE / "state.json").read_bytes()
     yield made
     assert_none_left(root)
 
