@@ -163,7 +163,7 @@ def test_what_leaves_a_file_leaves_the_environment_and_condas_own_stay(
     assert done.returncode == 0, done.stderr
     assert "iniconfig" not in here.installed
     done = here.setup()
-    assert done.stdout.startswith("nothing to do")
+    assert done.stdout.startswith("nothing to do"), done.stderr
     assert here.condas.keys() == own
     assert {"pip", "cowsay", "native"} <= here.installed.keys()
     assert kept.read_text(encoding="utf-8") == "still here"
