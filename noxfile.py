@@ -8,9 +8,11 @@
 #     "packaging>=24.2",
 #     "pip-requirements-parser>=32.0",
 #     "platformdirs>=4.3",
+#     "poetry-core>=2.1",
 #     "py-rattler>=0.28,<0.29",
 #     "pyyaml>=6.0.2",
 #     "rich>=13.9",
+#     "tomli>=2.4",
 #     "tomlkit>=0.13",
 #     "uv>=0.11",
 # ]
