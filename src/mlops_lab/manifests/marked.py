@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import yaml
 
-from mlops_lab.manifests.pyproject import at, conflict, read_text
+from mlops_lab.manifests.pyproject import at, conflict, read_bytes, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +47,24 @@ def composed(path: Path) -> yaml.Node | None:
     Raises:
         LabError: It cannot be read or is not YAML, with line and column.
     """
-    content = read_text(path).removeprefix("\ufeff")
+    content = _text(path)
     try:
         return yaml.compose(content, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise (conflict(path, content) or _broken(path, content, error)) from error
+    except RecursionError as error:
+        raise at(path, 1, 1, "too many brackets inside of each other", "correct the file: it is not YAML") from error
+
+
+def _text(path: Path) -> str:
+    """The text of a file; UTF-16 is what PowerShell's `>` writes, and conda reads it."""
+    data = read_bytes(path)
+    if data[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise at(path, 1, 1, "not UTF-16, as which it starts", "save the file as UTF-8") from error
+    return read_text(path).removeprefix("\ufeff")
 
 
 def _broken(path: Path, content: str, error: yaml.YAMLError) -> LabError:
@@ -92,6 +106,8 @@ def mapping(path: Path, node: yaml.Node | None, what: str, hint: str = "") -> di
     found: dict[str, yaml.Node] = {}
     lines: dict[str, int] = {}
     for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            refuse(path, key, f"{what} must have texts as keys, not {kind(key)}", hint)
         # PyYAML lets the last one win without a word; conda refuses the file.
         if key.value in found:
             refuse(path, key, f'"{key.value}" stands twice, first in line {lines[key.value]}', "keep one of them")

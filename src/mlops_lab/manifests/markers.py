@@ -14,7 +14,7 @@ from mlops_lab.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PLATFORMS", "holds", "marker_environment"]
+__all__ = ["PLATFORMS", "holds", "marker_environment", "parsed"]
 
 PLATFORMS: dict[str, dict[str, str]] = {
     "linux": {"os_name": "posix", "platform_system": "Linux", "platform_machine": "x86_64"},
@@ -57,10 +57,15 @@ def marker_environment(python: str, platform: str | None = None) -> dict[str, st
 
 
 @lru_cache(maxsize=4096)
-def _parsed(marker: str) -> Marker:
+def parsed(marker: str) -> Marker:
+    """A marker.
+
+    Raises:
+        LabError: The text is none.
+    """
     try:
         return Marker(marker)
-    except InvalidMarker as error:
+    except (InvalidMarker, RecursionError) as error:
         raise LabError(f'"{marker}" is not an environment marker: {str(error).splitlines()[0]}') from error
 
 
@@ -70,4 +75,4 @@ def holds(marker: str | None, environment: Mapping[str, str]) -> bool:
     Raises:
         LabError: The text is not a marker.
     """
-    return not marker or _parsed(marker).evaluate(dict(environment))
+    return not marker or parsed(marker).evaluate(dict(environment))

@@ -21,7 +21,7 @@ class Requirement:
     Attributes:
         name: Normalised; for conda's packages conda's own name in small letters.
         specifier: A PEP 440 specifier set; empty: every version. Several that are joined by ` || ` are alternatives
-            (Poetry and conda have them; PEP 440 does not).
+            (Poetry and conda have them; PEP 440 does not). Poetry's and conda's own spellings are translated.
         path: The file, from the project's root and with `/`.
         line: Counted from 1.
         text: As it is written, without credentials.
@@ -31,8 +31,11 @@ class Requirement:
         extra: The project's own extra that brings it; empty: none has to be asked for.
         kind: Where it comes from: `index`, `git`, `url`, `path`, or `conda` for a package of conda's.
         source: The name or address of an index or channel, the address or path of anything else; empty: the default.
-        constrains: Whether it only limits the version, and asks for nothing (`-c`, `tool.uv.constraint-dependencies`).
+            Paths count from the project's root, not from the file.
+        constrains: Whether it only limits the version, and asks for nothing (`-c`, `tool.uv.constraint-dependencies`,
+            an optional dependency of Poetry's that no extra names).
         overrides: Whether it replaces what others ask for (`tool.uv.override-dependencies`).
+        only: The manager that alone reads the table in which it stands (`poetry`, `uv`); empty: both do.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Requirement:
     source: str = ""
     constrains: bool = False
     overrides: bool = False
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,13 @@ class Pin:
         source: The address of an index, a repository, a file, or a folder; empty: the default index.
         commit: The commit, of a package from a repository.
         hashed: Whether hashes of its files are there.
-        requires: What it needs, as the lock says: edges to other packages of the same file.
+        requires: What it needs, as the lock says: edges to other packages of the same file. The edges of uv.lock name
+            no range: `==` and a version stand there where the name alone does not tell which package is meant.
         extra_requires: The same for each of its own extras: (extra, edge).
+        group_requires: The same for each dependency group, of a project in uv.lock: (group, edge).
+        group_markers: Where it counts for each of its groups, where they differ (Poetry): (group, marker).
+        virtual: Whether it is never installed itself (a project that is no package).
+        declared: Of a project in uv.lock, what its manifest asked for when the lock was made.
     """
 
     name: str
@@ -83,6 +92,10 @@ class Pin:
     hashed: bool = False
     requires: tuple[Requirement, ...] = ()
     extra_requires: tuple[tuple[str, Requirement], ...] = ()
+    group_requires: tuple[tuple[str, Requirement], ...] = ()
+    group_markers: tuple[tuple[str, str | None], ...] = ()
+    virtual: bool = False
+    declared: tuple[Requirement, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +142,12 @@ class Export:
         by: The tool: `uv`, `poetry`, `pip-compile`, `uv pip compile`, `pip freeze`; empty where nothing says so.
         command: The command of its header; empty without one.
         inputs: The files that it was made from, as the header or the lines `via -r` name them.
-        groups: The groups that the command names; None where it says nothing of groups.
-        extras: The extras that the command names.
+        groups: The groups that the command names, `*` for all; None where it says nothing of groups.
+        extras: The extras that the command names, `*` for all.
         python: The Python that it was made for, such as `3.11`; empty: nothing says so.
         platform: The platform that it was made for; empty: nothing says so.
+        without: The groups that the command leaves out.
+        main: Whether the project's own dependencies are in it, as far as the command says.
     """
 
     by: str = ""
@@ -142,6 +157,8 @@ class Export:
     extras: tuple[str, ...] = ()
     python: str = ""
     platform: str = ""
+    without: tuple[str, ...] = ()
+    main: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +180,12 @@ class Document:
         digest: What a lock says of its manifest's content (Poetry's content-hash); empty where it does not.
         members: Folders of a workspace's other members, from the project's root; of a manifest.
         environments: Markers of the places that are supported at all; empty: every one (`tool.uv.environments`).
+        limits: Files that it takes limits from (`-c`), from the project's root and with `/`.
+        groups: Every dependency group that it knows, normalised, those without packages too.
+        optional_groups: Those of them that are installed only when they are asked for (Poetry).
+        extras: The project's own extras with the packages that each brings, as far as the file names them.
+        dynamic: The keys of [project] that something else fills in, such as `dependencies`.
+        edition: The version of the format, of a lock that names it, such as `2.1`.
     """
 
     path: str
@@ -179,3 +202,9 @@ class Document:
     digest: str = ""
     members: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    optional_groups: tuple[str, ...] = ()
+    extras: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    dynamic: tuple[str, ...] = ()
+    edition: str = ""

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-from pip_requirements_parser import (
-    IncorrectRequirementLine,
-    InstallRequirement,
-    InvalidRequirementLine,
-    RequirementsFile,
-)
 
 from mlops_lab.errors import LabError, redact
 from mlops_lab.manifests.markers import holds
-from mlops_lab.manifests.pyproject import at, conflict, read_bytes
+from mlops_lab.manifests.pyproject import at, read_bytes
+from mlops_lab.manifests.requirements_document import asked, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["Pin", "exported", "parse_words", "pins_for", "read"]
-
-# Options of today's pip that the parser, a copy of an older pip, does not know:
-# https://pip.pypa.io/en/stable/reference/requirements-file-format/#supported-options
-NEWER_OPTIONS = re.compile(
-    r"(?:^|\s)(?:-C|--config-settings?|--only-final|--all-releases|--uploaded-prior-to)[=\s]\s*\S+"
-)
 
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
 
@@ -82,32 +70,17 @@ def pins_for(pins: Iterable[Pin], environment: Mapping[str, str]) -> dict[str, s
 
 
 def _read(path: Path, chain: tuple[Path, ...]) -> list[Pin]:
-    parsed = _parsed(path)
-    requirements = [*parsed.requirements, *(_mended(path, line) for line in parsed.invalid_lines if _counts(line))]
-    pins = [_pin(path, requirement) for requirement in requirements if requirement is not None and requirement.name]
-    for option in parsed.options:
-        for name in option.options.get("requirements", ()):
-            pins += _included(path, option.line_number, name, chain)
+    asking = asked(read_bytes(path), path.name)
+    if unread := asking.notes.sorted():
+        raise at(path, unread[0].line, 1, unread[0].message, unread[0].hint)
+    hashed = {pin.line for pin in asking.pins if pin.hashed}
+    pins = [
+        Pin(each.name, exact(each.specifier), each.marker, each.line in hashed, each.line, path)
+        for each in asking.requirements
+    ]
+    for name, line in asking.includes.items():
+        pins += _included(path, line, name, chain)
     return sorted(pins, key=lambda pin: (pin.path != path, pin.line))
-
-
-_known: dict[bytes, RequirementsFile] = {}
-"""The file that was parsed last, by its bytes: one command reads the same large one several times, each in 0.3 s."""
-
-
-def _parsed(path: Path) -> RequirementsFile:
-    data = read_bytes(path)
-    try:
-        if data not in _known:
-            _known.clear()
-            _known[data] = RequirementsFile.from_file(str(path))
-        return _known[data]
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        hint = "save the file as UTF-8, or name its encoding in the first line: # -*- coding: … -*-"
-        raise at(path, line, 1, f"not {error.encoding.upper()}", hint) from error
-    except LookupError as error:
-        raise at(path, 1, 1, str(error), "save the file as UTF-8") from error
 
 
 def exported(path: Path) -> list[tuple[str, str]]:
@@ -119,58 +92,7 @@ def exported(path: Path) -> list[tuple[str, str]]:
     return [(canonicalize_name(name), version) for name, version in found]
 
 
-def _counts(line: InvalidRequirementLine) -> bool:
-    """Pip ignores words behind an option on a line of its own, so they are no error."""
-    return not (isinstance(line, IncorrectRequirementLine) and "trailing" in line.error_message)
-
-
-def _mended(path: Path, line: InvalidRequirementLine) -> InstallRequirement | None:
-    """The requirement of a line that only the parser refuses; None for a line with options only.
-
-    Raises:
-        LabError: Pip refuses the line too.
-    """
-    text, count = NEWER_OPTIONS.subn("", line.line)
-    again = _reparsed(text) if count else None
-    if again is None or again.invalid_lines:
-        raise conflict(path, read_bytes(path).decode(errors="replace")) or _refused(path, line)
-    if not again.requirements:
-        return None
-    again.requirements[0].requirement_line = line.requirement_line
-    return again.requirements[0]
-
-
-def _reparsed(text: str) -> RequirementsFile:
-    # The parser reads files only: its own `from_string` misses an import in 32.0.1.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "requirements.txt")
-        path.write_text(text, encoding="utf-8")
-        return RequirementsFile.from_file(str(path))
-
-
-def _refused(path: Path, line: InvalidRequirementLine) -> LabError:
-    reason = re.sub(r"^(?:Invalid requirement: ?:? ?|\w+: error: )", "", line.error_message).splitlines()
-    told = f" ({reason[0].strip()})" if reason else ""
-    return at(
-        path, line.line_number, 1, f"{_quoted(line.line)} is nothing that pip takes{told}", "correct or remove the line"
-    )
-
-
-def _pin(path: Path, requirement: InstallRequirement) -> Pin:
-    version = (requirement.get_pinned_version or "") if requirement.specifier else ""
-    return Pin(
-        name=canonicalize_name(requirement.name),
-        version="" if version.endswith(".*") else version,
-        marker=str(requirement.marker) if requirement.marker else None,
-        hashed=bool(requirement.hash_options),
-        line=requirement.line_number,
-        path=path,
-    )
-
-
 def _included(path: Path, line: int, name: str, chain: tuple[Path, ...]) -> list[Pin]:
-    if "://" in name:
-        return []
     other = path.parent / name
     if other.resolve() in chain:
         raise at(path, line, 1, f"{name} includes itself", "remove one of the `-r` lines")
