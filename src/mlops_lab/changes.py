@@ -17,6 +17,7 @@ from mlops_lab.manifests import manifest_edit
 from mlops_lab.manifests.pyproject import read_text
 from mlops_lab.project import LOCKS, STATE
 from mlops_lab.recipe import bring_back, changing, install_into, recover, refuse_missing, refuse_wrong_files
+from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mlops_lab.steps import Steps
     from mlops_lab.transaction import Draft, Entry
 
-__all__ = ["Changed", "Options", "change", "check_locks", "export", "history", "lock", "undo"]
+__all__ = ["Changed", "Options", "align", "change", "check_locks", "export", "history", "lock", "undo"]
 
 
 _WRITTEN = ("pyproject.toml", *LOCKS.values(), "requirements.txt")
@@ -128,6 +129,28 @@ def lock(steps: Steps, leader: str | None = None, *, dry_run: bool = False) -> C
 
     title = "lock" if leader is None else f"lock --leader {leader}"
     return _make(steps, title, act, install=False, dry_run=dry_run)
+
+
+def align(steps: Steps) -> Changed:
+    """Bring the other lock and the exported requirements, as far as they are there, to what the leader has locked.
+
+    Raises:
+        LabError: A step failed (code 1): every file is then as it was before.
+    """
+    _ready(steps, install=False)
+
+    def act(on: Steps) -> None:
+        there = {each for each in LOCKS if on.project.lock(each).exists()}
+        try:
+            drafting.follow(on, there, requirements=True)
+        except CommandFailed:
+            # Edited by hand, it may be a lock no more: all that it has to say is the leader's.
+            for each in there - {on.leader}:
+                on.observer.say(f"{LOCKS[each]} cannot be brought along: it is made anew")
+                on.project.lock(each).unlink()
+            drafting.follow(on, there, requirements=True)
+
+    return _make(steps, "drift --fix", act, install=False)
 
 
 def _hand_lead(on: Steps, leader: str) -> None:

@@ -50,6 +50,8 @@ class Settings:
         tools: Tool → the versions of it that will do.
         conda: The program that shall act as conda.
         repositories: Name → where a package is published to: its `publish` address, and `index`, its simple page.
+        conda_names: Conda's name of a package → its name on the index; empty for what is no Python package.
+        drift_ignore: Globs of files and packages that `drift` leaves alone.
     """
 
     hybrid: str | None = None
@@ -58,6 +60,8 @@ class Settings:
     tools: Mapping[str, str] = field(default_factory=lambda: dict(PINS))
     conda: str | None = None
     repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    conda_names: Mapping[str, str] = field(default_factory=dict)
+    drift_ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,8 @@ def _settings(data: Mapping[str, Any]) -> Settings:
         _tools(table),
         conda,
         _repositories(table),
+        _conda_names(table),
+        _drift_ignore(table),
     )
 
 
@@ -254,6 +260,38 @@ def _tools(table: Mapping[str, Any]) -> Mapping[str, str]:
         if not isinstance(versions, str):
             raise LabError(f"pyproject.toml: tool.mlops-lab.tools.{name} is not a text", f'write {name} = ">=1"')
     return {**PINS, **tools}
+
+
+def _conda_names(table: Mapping[str, Any]) -> Mapping[str, str]:
+    names = table.get("conda-names", {})
+    if not isinstance(names, dict):
+        raise LabError(
+            "pyproject.toml: tool.mlops-lab.conda-names is not a table",
+            'write it as [tool.mlops-lab.conda-names] with lines such as "my-torch" = "torch"',
+        )
+    for name, index in names.items():
+        if not isinstance(index, str) or not re.fullmatch(r"|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", index):
+            raise LabError(
+                f"pyproject.toml: tool.mlops-lab.conda-names says {index!r} of {name}, which is no name of a package",
+                f'write "{name}" = "NAME", or "{name}" = "" for what is no Python package',
+            )
+    return {pyproject.normalized(name): index for name, index in names.items()}
+
+
+def _drift_ignore(table: Mapping[str, Any]) -> tuple[str, ...]:
+    drift = table.get("drift", {})
+    if not isinstance(drift, dict):
+        raise LabError("pyproject.toml: tool.mlops-lab.drift is not a table", "write it as [tool.mlops-lab.drift]")
+    for key in drift:
+        if key != "ignore":
+            raise LabError(f"pyproject.toml: tool.mlops-lab.drift has a key {key!r}", nearest(key, ["ignore"]))
+    ignore = drift.get("ignore", [])
+    if not isinstance(ignore, list) or not all(isinstance(each, str) and each for each in ignore):
+        raise LabError(
+            "pyproject.toml: tool.mlops-lab.drift.ignore is not a list of files and packages",
+            'write ignore = ["docs/requirements.txt", "types-*"]',
+        )
+    return tuple(ignore)
 
 
 def _repositories(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, str]]:

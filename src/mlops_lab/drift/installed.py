@@ -1,0 +1,215 @@
+"""The environment against the lock: `installed`, and `python` where its interpreter is none that the project allows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_lab import conda_meta
+from mlops_lab.drift.graph import reached, tops
+from mlops_lab.drift.saying import fixed, nothing, range_of
+from mlops_lab.drift.versions import allows, same
+from mlops_lab.environment import SEEDS, Environment, config, distributions, named, normalise, read_stamp
+from mlops_lab.findings import Finding, Source
+from mlops_lab.manifests.markers import marker_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mlops_lab.drift.files import Files, Lock
+    from mlops_lab.environment import Stamp
+    from mlops_lab.findings import Severity
+    from mlops_lab.manifests.model import Pin
+
+__all__ = ["environment_of", "found"]
+
+_REQUIRES = re.compile(r"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
+INSTALL = "invoke install"
+SETUP = "invoke setup"
+
+
+@dataclass(frozen=True)
+class _There:
+    """An environment, looked at.
+
+    Attributes:
+        name: What it is called in the findings.
+        python: The version of its Python.
+        packages: Normalised name → version.
+        folders: Where each is recorded.
+        conda: Whether it is conda's.
+        condas: What conda owns in it.
+        stamp: What it says of itself; None where somebody else made it.
+    """
+
+    name: str
+    python: str
+    packages: Mapping[str, str]
+    folders: Sequence[Path]
+    conda: bool
+    condas: frozenset[str]
+    stamp: Stamp | None
+
+
+def environment_of(
+    root: Path, asked: str | None, remembered: str | None, environ: Mapping[str, str]
+) -> Environment | None:
+    """The project's environment, as far as files tell where it is; None where there is none.
+
+    Args:
+        root: The project's folder.
+        asked: The prefix that is asked for now; None: none.
+        remembered: The prefix that was asked for last.
+        environ: The user's variables.
+    """
+    usual = [remembered, str(root / ".venv"), environ.get("CONDA_PREFIX"), *_condas()]
+    for text in [asked] if asked is not None else usual:
+        environment = _at(Path(text)) if text else None
+        if environment is not None and _is_ours(environment, root):
+            return environment
+    return None
+
+
+def _condas() -> Iterator[str]:
+    """The environments that conda knows of: https://docs.conda.io/projects/conda/en/stable/dev-guide/api/index.html."""
+    try:
+        yield from (Path.home() / ".conda" / "environments.txt").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError, RuntimeError):
+        return
+
+
+def _at(prefix: Path) -> Environment | None:
+    if (prefix / "pyvenv.cfg").is_file():
+        return Environment(prefix.absolute())
+    return Environment(prefix.absolute(), conda=True) if (prefix / conda_meta.FOLDER).is_dir() else None
+
+
+def _is_ours(environment: Environment, root: Path) -> bool:
+    """Whether an environment is the project's: by its stamp, or because it lies there and nobody else claims it."""
+    stamp, inside = read_stamp(environment.prefix), environment.prefix.is_relative_to(root)
+    if stamp is None:
+        return inside
+    return stamp.project == str(root) or (inside and not (Path(stamp.project) / "pyproject.toml").exists())
+
+
+def found(files: Files, environment: Environment, root: Path) -> Iterator[Finding]:
+    """What is installed otherwise than locked."""
+    there = _look(environment, root)
+    if there is None:
+        return
+    yield from _python(files, there)
+    hybrid = there.stamp.hybrid if there.stamp else ""
+    by = hybrid.rpartition("+")[2]
+    lock = next((lock for lock in files.locks if lock.manager == by), next(iter(files.locks), None))
+    if lock is not None and there.python:
+        yield from _packages(files, lock, there)
+
+
+def _look(environment: Environment, root: Path) -> _There | None:
+    if not environment.exists:
+        return None
+    prefix = environment.prefix
+    name = str(prefix.relative_to(root)) if prefix.is_relative_to(root) else str(prefix)
+    folders = distributions(environment)
+    packages = dict(sorted(map(named, folders)))
+    condas = frozenset(conda_meta.owned(prefix)) if environment.conda else frozenset()
+    # uv writes `version_info` into pyvenv.cfg, and Python's own venv `version`.
+    said = config(prefix)
+    python = said.get("version") or said.get("version_info", "")
+    version = ".".join(python.split(".")[:3])
+    return _There(name, version, packages, folders, environment.conda, condas, read_stamp(prefix))
+
+
+def _python(files: Files, there: _There) -> Iterator[Finding]:
+    ranges = [each for document in files.documents if document.format != "conda" for each in document.pythons]
+    for each in ranges:
+        if there.python and not allows(each.specifier, there.python):
+            sources = (range_of(each), Source(there.name, 0, f"Python {there.python}"))
+            why = f"{there.name} has Python {there.python}, and {each.path} asks for {each.text}"
+            yield Finding("python", "", sources, why, f"{SETUP} --force", mend="setup")
+            return
+
+
+def _packages(files: Files, lock: Lock, there: _There) -> Iterator[Finding]:
+    variables = marker_environment(there.python)
+    wanted, allowed = _wanted(files, lock, there, variables)
+    for name, pin in wanted.items():
+        if name in files.own or pin.kind == "project" or pin.virtual:
+            continue
+        version = there.packages.get(name)
+        if version is None:
+            yield from _absent(pin, there)
+        elif pin.version and not same(_public(version, pin.version), pin.version):
+            sources = (fixed(pin), Source(there.name, 0, f"{name} {version}"))
+            why = f"{there.name} has {name} {version}, and {lock.path} has {pin.version}"
+            otherwise = f'`invoke add "{name}=={version}"` keeps it'
+            yield Finding("installed", name, sources, why, INSTALL, otherwise=otherwise, mend="install")
+    yield from _strays(files, lock, there, {*allowed, *wanted})
+
+
+def _public(version: str, locked: str) -> str:
+    """The version without its local part, where the lock names none."""
+    return version if "+" in locked else version.partition("+")[0]
+
+
+def _wanted(
+    files: Files, lock: Lock, there: _There, variables: Mapping[str, str]
+) -> tuple[Mapping[str, Pin], set[str]]:
+    """What the environment must have, and what it may have: without a stamp nobody knows which groups were meant."""
+    from mlops_lab.manifests.documents import locked
+
+    every = locked(lock.document, variables, files.groups, files.extras)
+    if there.stamp is None:
+        return locked(lock.document, variables, []), {*every, *lock.every}
+    groups = [group for group in there.stamp.groups if group in files.groups]
+    return locked(lock.document, variables, groups), set()
+
+
+def _absent(pin: Pin, there: _There) -> Iterator[Finding]:
+    if pin.name in there.condas or pin.name in SEEDS:
+        return
+    sources = (fixed(pin), nothing(there.name, "not installed"))
+    why = f"{pin.path} has {fixed(pin).said}, and {there.name} does not"
+    yield Finding("installed", pin.name, sources, why, INSTALL, mend="install")
+
+
+def _strays(files: Files, lock: Lock, there: _There, expected: set[str]) -> Iterator[Finding]:
+    """What is installed and not locked, and neither conda's, nor a seed, nor of the pip part of conda.yml."""
+    known = {*expected, *files.own, *there.condas, *SEEDS}
+    strays = there.packages.keys() - known
+    if not strays:
+        return
+    requires = {name: _requires(folder) for folder in there.folders for name in [named(folder)[0]]}
+    part = [each for document in files.documents if document.format == "conda" for each in document.requirements]
+    part = [each for each in part if each.kind != "conda"]
+    if there.conda and any(not each.name for each in part):
+        return  # nobody can tell what a path or an address has brought
+    strays -= reached([each.name for each in part], requires)
+    for name in tops(strays, requires):
+        yield _stray(lock, there, name, sorted(reached([name], requires) & strays - {name}))
+
+
+def _stray(lock: Lock, there: _There, name: str, others: Sequence[str]) -> Finding:
+    version = there.packages[name]
+    along = f" with its requirements ({', '.join(others)})" if others else ""
+    why = f"{there.name} has {name} {version}{along}, and {lock.path} does not"
+    sources = (nothing(lock.path, "not locked"), Source(there.name, 0, f"{name} {version}"))
+    official = f"`invoke add {name}` makes it official"
+    if there.conda:
+        # Neither conda nor `invoke install` takes away there what another installer has brought.
+        command = f"invoke run -- python -m pip uninstall {' '.join([name, *others])}"
+        return Finding("installed", name, sources, why, command, otherwise=official)
+    severity: Severity = "error" if there.stamp else "warning"
+    mend = "install" if there.stamp else ""
+    return Finding("installed", name, sources, why, INSTALL, severity, otherwise=official, mend=mend)
+
+
+def _requires(folder: Path) -> list[str]:
+    """What a distribution requires, in whatever place: https://packaging.python.org/specifications/core-metadata/."""
+    try:
+        head = (folder / "METADATA").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+    except OSError:
+        return []
+    return [normalise(name) for name in _REQUIRES.findall(head)]
