@@ -29,9 +29,9 @@ import nox
 # A script's header cannot name its own project in a way that every installer understands.
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from mlops_lab.sessions import check, index_settings
+from mlops_lab.sessions import check, index_settings, parity
 
-__all__ = ["check", "faults", "lint", "tests", "types"]
+__all__ = ["check", "faults", "lint", "parity", "tests", "types"]
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True

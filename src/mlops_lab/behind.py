@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_lab import conda_meta
 from mlops_lab.condafile import COPY
-from mlops_lab.environment import SEEDS, config, distributions, inventory, named, normalise, read_stamp
+from mlops_lab.environment import SEEDS, config, distributions, inventory, named, normalise, read_stamp, same_version
 from mlops_lab.errors import redact
 from mlops_lab.freshness import FORMAT
 from mlops_lab.manifests import pyproject
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlops_lab.manifests.conda_env import CondaEnv
     from mlops_lab.steps import Steps
 
-__all__ = ["Finding", "found"]
+__all__ = ["Finding", "found", "pip_part"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,13 @@ def found(steps: Steps) -> list[Finding]:
         known = _known(steps, stamp)
         findings += [*_changed(known), *_gone(known), *_replaced(known), *_strays(steps, stamp, known)]
     return sorted(findings, key=lambda finding: (finding.package, finding.message))
+
+
+def pip_part(steps: Steps) -> Collection[str]:
+    """The Python packages of a conda environment that the pip part of conda.yml brings beside the lock."""
+    stamp, env = read_stamp(steps.environment.prefix), steps.project.conda_env
+    asked = stamp is not None and env is not None and env.pip and _same_series(steps, stamp)
+    return _known(steps, stamp).part if stamp and asked else ()
 
 
 def _is_finished(steps: Steps, stamp: Stamp) -> bool:
@@ -172,13 +179,6 @@ def _pip_part(environment: Environment, env: CondaEnv, known: _Known) -> set[str
 # --- Python packages -----------------------------------------------------------------------------------------------
 
 
-def _same(first: str, second: str) -> bool:
-    """Whether two versions are one: `1.0` is `1.0.0`."""
-    from packaging.utils import canonicalize_version
-
-    return canonicalize_version(first) == canonicalize_version(second)
-
-
 def _changed(known: _Known) -> list[Finding]:
     return [
         Finding(
@@ -192,7 +192,7 @@ def _changed(known: _Known) -> list[Finding]:
         for name, locked in known.locked.items()
         if locked
         and (there := known.now.get(name, ""))
-        and not _same(there, locked)
+        and not same_version(there, locked)
         # As it was left, it is the lock that has changed.
         and there != known.then.get(name)
     ]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FOLDER",
     "Replaced",
+    "channels",
     "digests",
     "folders",
     "has_marker",
@@ -44,6 +45,8 @@ _NAME = re.compile(r"(?:\S+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
 # https://github.com/conda/conda/blob/main/conda/history.py
 _SAID = re.compile(r"#\s*(?P<what>cmd|\w+ specs)\s*:\s*(?P<text>.*)")
 _MAKES = re.compile(r"\benv (?P<how>create|update)\b")
+# With what may stand in front of a channel's path: user, password and token.
+_HOST = re.compile(r"^\w+://[^/]*(?:/t/[^/]*)?")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,19 @@ def packages(prefix: Path) -> dict[str, str]:
 def records(prefix: Path) -> dict[str, str]:
     """The packages that conda installed: name → its record, `name-version-build`."""
     return {_parts(path)[0]: path.stem for path in _records(prefix)}
+
+
+def channels(prefix: Path) -> dict[str, str]:
+    """The channels that conda's packages came from, by name alone: an address may hold a token, or be a folder here."""
+    found = {_parts(path)[0]: _read(path).get("channel") for path in _records(prefix)}
+    return {name: _channel(said) if isinstance(said, str) else "" for name, said in found.items()}
+
+
+def _channel(address: str) -> str:
+    """`conda-forge` of `https://me:password@host/t/TOKEN/conda-forge/linux-64`; empty where there is the host alone."""
+    path = _HOST.sub("", address).partition("?")[0]
+    *_, channel, last = ["", "", *(part for part in re.split(r"[/\\]", path) if part)]
+    return channel if re.fullmatch(r"noarch|(?:linux|osx|win|emscripten|wasi|freebsd|zos)-\w+", last) else last
 
 
 def needed(prefix: Path) -> set[str]:

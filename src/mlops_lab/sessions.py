@@ -1,37 +1,42 @@
 """The guide as nox sessions: `from mlops_lab.sessions import *` in a noxfile.py declares them.
 
 `check` runs every step of the guide for one hybrid, for real, on a copy of the project with a prefix of its own, so
-that it can add, update and remove a package and leave the checkout alone.
+that it can add, update and remove a package and leave the checkout alone. `parity` compares what the hybrids install.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import os
 import sys
-import sysconfig
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
-from mlops_lab import conda_meta, engines, project, recipe
+from mlops_lab import engines, project, recipe
 from mlops_lab.choices import Request, standing
-from mlops_lab.environment import config, inventory
+from mlops_lab.environment import inventory
 from mlops_lab.errors import LabError
 from mlops_lab.guide import HYBRIDS, ROWS, hybrid_named
 from mlops_lab.report.outcome import error_text
-from mlops_lab.report.progress import Counting, watching
+from mlops_lab.report.progress import Counting, Quiet, watching
 from mlops_lab.runner import Runner
 from mlops_lab.steps import open_steps
 from mlops_lab.workcopy import copy_project
 
 if TYPE_CHECKING:
-    from mlops_lab.guide import Hybrid
-    from mlops_lab.steps import Steps
+    from collections.abc import Mapping
 
-__all__ = ["check", "index_settings"]
+    from mlops_lab.guide import Hybrid
+    from mlops_lab.inventories import Inventory
+    from mlops_lab.parity import Comparison
+    from mlops_lab.project import Project
+    from mlops_lab.steps import Observer, Steps
+
+__all__ = ["check", "index_settings", "parity"]
 
 _SAMPLES = ("cowsay", "pyjokes", "iniconfig")
 """Small packages without requirements; the first that the project does not lock is added, updated and removed."""
@@ -45,6 +50,18 @@ def check(session: nox.Session, hybrid: str) -> None:
     words.add_argument("--python", help="a version such as 3.12, or an interpreter's path")
     try:
         _check(session, hybrid_named(hybrid), words.parse_args(session.posargs).python)
+    except LabError as error:
+        session.error(error_text(error))
+
+
+# Not beside others: in `nox -j` it begins when every `check` has ended.
+@nox.session(venv_backend="none", allow_parallel=False)
+def parity(session: nox.Session) -> None:
+    """Compare what all hybrids install, those that `check` has not left set up anew: nox -s parity -- --python 3.12."""
+    words = _Words(prog="nox -s parity --", add_help=False)
+    words.add_argument("--python", help="a version such as 3.12, or an interpreter's path")
+    try:
+        _parity(session, words.parse_args(session.posargs).python)
     except LabError as error:
         session.error(error_text(error))
 
@@ -66,35 +83,51 @@ class _Words(argparse.ArgumentParser):
 
 def _check(session: nox.Session, hybrid: Hybrid, python: str | None) -> None:
     here = project.find(Path.cwd())
+    if why_not := _why_not(here, hybrid):
+        session.skip(why_not)
+    folder = here.state / "check" / hybrid.name
+    observer = Counting(watching(os.environ, sys.stderr))
+    steps, request = _set_up(here, hybrid, python, folder, observer)
+    from mlops_lab import changes  # `nox -l` shall not load what only a change needs
+
+    leading = open_steps(
+        request, start=steps.project.root, environ=os.environ, observer=observer, leader=hybrid.manager
+    )
+    leading.interpreter = steps.interpreter
+    _change(leading)
+    changes.lock(leading)
+    changes.export(leading)
+    recipe.install(leading)
+    _write_inventory(leading, folder / "inventory-after.json", whole=False)
+    if missed := _missed(leading, observer.seen):
+        session.error(f"these steps of the guide did not run: {', '.join(missed)}")
+    session.log(f"{hybrid}: {len(inventory(steps.environment))} packages, {folder / 'inventory.json'}")
+
+
+def _why_not(here: Project, hybrid: Hybrid) -> str:
+    """Why a hybrid cannot run here, with what to do about it; empty when it can."""
     found = standing(here, hybrid)
     if found.why_not:
-        session.skip(f"{found.why_not}: {found.remedy}")
-    if hybrid.backend == "conda":
-        _why, why_not = engines.available(here, Request(), os.environ)
-        if why_not:
-            session.skip(why_not)
-    folder = here.state / "check" / hybrid.name
+        return f"{found.why_not}: {found.remedy}"
+    return engines.available(here, Request(), os.environ)[1] if hybrid.backend == "conda" else ""
+
+
+def _set_up(
+    here: Project, hybrid: Hybrid, python: str | None, folder: Path, observer: Observer
+) -> tuple[Steps, Request]:
+    """Set a hybrid up on a copy of the project, and leave its inventory in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    observer = Counting(watching(os.environ, sys.stderr))
+    # What fails now shall not be judged by what an earlier session has left.
+    (folder / "inventory.json").unlink(missing_ok=True)
+    made_from = _inputs(here, hybrid)
     copy = copy_project(here.root, folder / "copy", _git(folder / "copy.log").ask)
     request = Request(hybrid=hybrid.name, python=python, prefix=str(folder / "environment"), force=True)
     # The copy is set up as the project is, so that every hybrid starts from the same lock; then the hybrid's own
     # manager leads, so that its spellings run for real.
     steps = open_steps(request, start=copy, environ=os.environ, observer=observer)
     recipe.setup(steps, request)
-    _write_inventory(steps, folder / "inventory.json")
-    from mlops_lab import changes  # `nox -l` shall not load what only a change needs
-
-    leading = open_steps(request, start=copy, environ=os.environ, observer=observer, leader=hybrid.manager)
-    leading.interpreter = steps.interpreter
-    _change(leading)
-    changes.lock(leading)
-    changes.export(leading)
-    recipe.install(leading)
-    _write_inventory(leading, folder / "inventory-after.json")
-    if missed := _missed(leading, observer.seen):
-        session.error(f"these steps of the guide did not run: {', '.join(missed)}")
-    session.log(f"{hybrid}: {len(inventory(steps.environment))} packages, {folder / 'inventory.json'}")
+    _write_inventory(steps, folder / "inventory.json", made_from)
+    return steps, request
 
 
 def _git(log: Path) -> Runner:
@@ -124,14 +157,97 @@ def _missed(steps: Steps, seen: set[str]) -> list[str]:
     return [name for name in answered if name not in seen | needless]
 
 
-def _write_inventory(steps: Steps, path: Path) -> None:
+def _inputs(here: Project, hybrid: Hybrid) -> dict[str, str]:
+    """What the copy for a hybrid is made from: the project's own files, whatever is derived in the copy."""
+    from mlops_lab import taking
+
+    # Conda's environments are made from the same files as a venv, and to look for a conda takes its time.
+    name = hybrid.name if hybrid.backend != "conda" else f"venv+{hybrid.manager}"
+    request = Request(hybrid=name, prefix=str(here.state / "check" / name / "environment"))
+    return taking.inputs(open_steps(request, start=here.root, environ=os.environ, observer=Quiet(sys.stderr)))
+
+
+def _write_inventory(
+    steps: Steps, path: Path, made_from: Mapping[str, str] | None = None, *, whole: bool = True
+) -> None:
     """What is installed, for comparison with other hybrids and machines."""
-    content = {
-        "hybrid": steps.hybrid.name,
-        "python": config(steps.environment.prefix).get("version", ""),
-        "platform": sysconfig.get_platform(),
-        "packages": inventory(steps.environment),
-        "engine": steps.engine.name if steps.engine else "",
-        "conda": conda_meta.packages(steps.environment.prefix),
-    }
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    from mlops_lab import inventories, taking
+
+    inventories.write(taking.take(steps, made_from, whole=whole), path)
+
+
+# --- parity --------------------------------------------------------------------------------------------------------
+
+
+def _parity(session: nox.Session, python: str | None) -> None:
+    from mlops_lab.parity import compare, labelled
+    from mlops_lab.parity.here import Here
+
+    here = project.find(Path.cwd())
+    started = time.monotonic()
+    there: list[Inventory] = []
+    for hybrid in HYBRIDS:
+        if why_not := _why_not(here, hybrid):
+            session.log(f"{hybrid} is left out: {why_not}")
+            continue
+        there.append(_left(session, here, hybrid, python) or _anew(session, here, hybrid, python))
+    if len(there) < 2:  # noqa: PLR2004 - a pair
+        session.skip(f"parity needs two hybrids that can run here, and there are {len(there)}")
+    comparison = compare(labelled(there, here.root), Here(here).gives)
+    if errors := _told(here, comparison, time.monotonic() - started):
+        session.error(f"the environments diverge: {errors} findings, each with what mends it, are above")
+
+
+def _left(session: nox.Session, here: Project, hybrid: Hybrid, python: str | None) -> Inventory | None:
+    """What an earlier session has left of a hybrid, where it was made from these very files and on this Python."""
+    from mlops_lab import inventories
+    from mlops_lab.parity.judging import unlike_inputs
+
+    wanted = _inputs(here, hybrid)
+    for name in ("check", "parity"):
+        path = here.state / name / hybrid.name / inventories.NAME
+        try:
+            found = inventories.read(path)
+        except LabError:
+            continue  # nothing is there, or what another version has left
+        same = found.inputs and not unlike_inputs(found, dataclasses.replace(found, inputs=wanted))
+        if same and set(found.groups) == set(here.groups) and _is_asked(here, hybrid, found.python, python):
+            session.log(f"{hybrid}: as `{name}` has left it, from the same files")
+            return found
+    return None
+
+
+def _is_asked(here: Project, hybrid: Hybrid, version: str, python: str | None) -> bool:
+    """Whether an environment has the Python that a new one would have."""
+    if python is not None:
+        return f"{version}.".startswith(f"{python.removeprefix('python')}.")
+    if hybrid.backend == "conda":
+        return True  # conda chooses within conda.yml, which is the same
+    from mlops_lab import interpreters
+
+    return interpreters.choose(here, None).version == version
+
+
+def _anew(session: nox.Session, here: Project, hybrid: Hybrid, python: str | None) -> Inventory:
+    from mlops_lab import inventories
+
+    session.log(f"{hybrid}: set up on a copy")
+    folder = here.state / "parity" / hybrid.name
+    _set_up(here, hybrid, python, folder, watching(os.environ, sys.stderr))
+    return inventories.read(folder / inventories.NAME)
+
+
+def _told(here: Project, comparison: Comparison, seconds: float) -> int:
+    """Show what came of it, and leave the certificate; returns how many findings are errors."""
+    from mlops_lab import certificate
+    from mlops_lab.parity.here import Here
+    from mlops_lab.parity.telling import told
+    from mlops_lab.report import findings as report
+    from mlops_lab.report import pages
+    from mlops_lab.report import parity as tables
+
+    certificate.write(comparison, here.state / certificate.NAME)
+    found = told(comparison, Here(here), subject=str(here.root), seconds=seconds)
+    pages.show_page(tables.page(comparison))
+    report.tell(found, environ=os.environ, out=sys.stdout, notes=sys.stderr, details=tables.markdown(comparison))
+    return found.errors

@@ -217,6 +217,11 @@ class Toolbox:
         """What the tools that were used are on disk, for the fingerprint of what they made."""
         return {name: _mark(tool) for name, tool in sorted(self._found.items()) if tool.path}
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the tools that were used."""
+        return {name: tool.version for name, tool in sorted(self._found.items()) if tool.version}
+
     def changed(self, name: str, mark: Mapping[str, Any]) -> bool:
         """Whether a tool is another one than when it was used: its files, or a program on PATH that would be taken.
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlops_lab import changes, engines, recipe, sessions
+from mlops_lab import changes, engines, recipe, sessions, taking
 from mlops_lab.choices import Request
 from mlops_lab.errors import LabError
 from mlops_lab.guide import HYBRIDS, ROWS, hybrid_named, spelling
+from mlops_lab.inventories import Inventory, Package, Platform
 from mlops_lab.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Play:
             raise self.fails
         self.installed = self.after.get(name, self.installed)
 
+    def take(self, steps: Any, made_from: Any = None, *, whole: bool = True) -> Inventory:  # noqa: ARG002 - as the real one
+        """The inventory of what is installed now."""
+        packages = {name: Package(version) for name, version in self.installed.items()}
+        return Inventory(steps.hybrid.name, "3.12.1", Platform(sys.platform), packages, inputs=made_from or {})
+
     def seen(self, steps: Any) -> None:
         """Report every row that a tool of the hybrid answers as run."""
         for row in ROWS:
@@ -99,7 +105,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sessions, "copy_project", copy_project)
     monkeypatch.setattr(sessions, "inventory", lambda _: made.installed)
-    monkeypatch.setattr(sessions, "config", lambda _: {"version": "3.12.1"})
+    monkeypatch.setattr(taking, "take", made.take)
     monkeypatch.setattr("mlops_lab.steps.Steps._tracked_leader", lambda _: "poetry")
     monkeypatch.setattr(recipe, "setup", setup)
     monkeypatch.setattr(changes, "change", change)
@@ -146,16 +152,15 @@ def test_the_inventory_is_taken_before_any_change_and_again_at_the_end(play: Pla
     first, last = (
         json.loads((folder / name).read_text("utf-8")) for name in ("inventory.json", "inventory-after.json")
     )
-    assert first == {
-        "hybrid": "venv+uv",
-        "python": "3.12.1",
-        "platform": first["platform"],
-        "packages": {"a": "1", "p": "1"},
-        "engine": "",
-        "conda": {},
-    }
-    assert first["platform"].startswith(sys.platform[:3])
-    assert last["packages"] == {"a": "2", "p": "1"}
+    assert (first["hybrid"], first["python"]["version"], first["platform"]["sys_platform"]) == (
+        "venv+uv",
+        "3.12.1",
+        sys.platform,
+    )
+    assert first["packages"] == {"a": {"version": "1"}, "p": {"version": "1"}}
+    # Of the project itself, whatever is derived in the copy.
+    assert list(first["inputs"]) == ["pyproject.toml"]
+    assert last["packages"] == {"a": {"version": "2"}, "p": {"version": "1"}}
 
 
 @pytest.mark.parametrize(
