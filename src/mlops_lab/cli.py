@@ -23,23 +23,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code of DESIGN: 0 fine, 1 something was found or failed, 2 wrong words, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    match words:
+    more = ["--json"] if "--json" in words[1:] else []
+    match [word for word in words if word not in more]:
         case ["doctor", "--prefix", prefix]:
-            return _doctor(prefix)
+            return _doctor(prefix, *more)
         case ["doctor", option] if option.startswith("--prefix="):
-            return _doctor(option.removeprefix("--prefix="))
+            return _doctor(option.removeprefix("--prefix="), *more)
         case _:
             return _tasks(words)
 
 
-def _doctor(prefix: str) -> int:
+def _doctor(prefix: str, *more: str) -> int:
     """Step 7 of the guide's own command, which needs neither a project nor Invoke."""
     from mlops_lab import doctor
 
     # A pipe of another encoding shall not end in a traceback for the want of a tick.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        return doctor.main([f"--prefix={prefix}"])
+        return doctor.main([f"--prefix={prefix}", *more])
     except LabError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.code

@@ -41,6 +41,7 @@ __all__ = [
     "named",
     "normalise",
     "read_stamp",
+    "same_version",
     "user_cache",
     "write_stamp",
 ]
@@ -57,6 +58,13 @@ _NUMBER = re.compile(r"\d+")
 def normalise(name: str) -> str:
     """A distribution's name as indexes compare it (https://packaging.python.org/specifications/name-normalization/)."""
     return _SEPARATORS.sub("-", name).lower()
+
+
+def same_version(first: str, second: str) -> bool:
+    """Whether two versions are one: `1.0` is `1.0.0`."""
+    from packaging.utils import canonicalize_version
+
+    return first == second or canonicalize_version(first) == canonicalize_version(second)
 
 
 def user_cache() -> Path:
@@ -179,7 +187,10 @@ def config(prefix: Path) -> dict[str, str]:
         version = conda_meta.python_version(prefix)
         return {"version": version, "home": str(Environment(prefix, conda=True).python.parent)} if version else {}
     pairs = (line.partition("=") for line in lines)
-    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+    found = {key.strip(): value.strip() for key, equals, value in pairs if equals}
+    if "version_info" in found:  # as uv and virtualenv have it, such as 3.12.1.final.0
+        found.setdefault("version", ".".join(found["version_info"].split(".")[:3]))
+    return found
 
 
 @dataclass(frozen=True)

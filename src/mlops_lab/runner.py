@@ -117,6 +117,8 @@ class Runner:
         self.on_line = on_line
         self.on_command = on_command
         self.inherited: tuple[int, ...] = ()
+        self.patience: float | None = None
+        """Seconds that a question of ours has; None: as long as it takes."""
         self.started = 0
 
     def run(
@@ -163,13 +165,14 @@ class Runner:
         """Run a question of ours and return its standard output alone, to the byte; warnings are not the answer.
 
         Raises:
-            CommandFailed: It could not be started, or ended with an error.
+            CommandFailed: It could not be started, ended with an error, or has not answered within `patience`.
         """
         try:
             done = subprocess.run(
                 list(argv),
                 cwd=cwd,
                 env=changed(self.environ, QUIET, changes or {}),
+                timeout=self.patience,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
@@ -178,6 +181,8 @@ class Runner:
             )
         except OSError as error:
             raise CommandFailed(argv, 127, [str(error)], None) from error
+        except subprocess.TimeoutExpired as error:
+            raise CommandFailed(argv, 124, [f"no answer within {self.patience} s"], None) from error
         if done.returncode:
             raise CommandFailed(argv, done.returncode, done.stderr.splitlines()[-_TAIL:], None)
         return done.stdout

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import mlops_lab
 from mlops_lab import cli, doctor
 from mlops_lab.errors import LabError
+from mlops_lab.runner import CommandFailed, Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @pytest.fixture(autouse=True)
@@ -98,10 +104,17 @@ def test_the_doctor_of_a_prefix_needs_no_project(
     assert capsys.readouterr().err == f"error: {prefix} is not an environment: make it with `invoke setup`\n"
     (prefix / "pyvenv.cfg").write_text(f"home = {tmp_path}\n", encoding="utf-8")
     (prefix / "bin" / "python").touch(mode=0o755)
-    for name in ("PYTHONPATH", "PYTHONHOME"):
-        monkeypatch.delenv(name, raising=False)
-    assert cli.main(["doctor", *given]) == 0
-    assert capsys.readouterr().out == "".join(f"✓ {title}\n" for title, _ in doctor.CHECKS)
+
+    def ask(_runner: Runner, argv: Sequence[str], **_: object) -> str:
+        raise CommandFailed(argv, 126, ["no"], None)
+
+    monkeypatch.setattr(Runner, "ask", ask)
+    assert cli.main(["doctor", *given]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[2:] for line in lines if not line.startswith("    ")] == [check.title for check in doctor.CHECKS]
+    assert lines[1] == f"    {prefix / 'bin' / 'python'} does not start: no: invoke setup --force"
+    assert cli.main(["doctor", *given, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["subject"] == str(prefix)
 
 
 @pytest.mark.parametrize(

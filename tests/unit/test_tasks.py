@@ -135,9 +135,9 @@ def test_every_row_of_the_guide_has_a_task() -> None:
 def test_these_are_the_tasks() -> None:
     assert sorted(tasks.namespace.task_names) == sorted(
         [
-            *("create", "activate", "verify", "info", "add", "check", "doctor", "compat"),
+            *("create", "activate", "verify", "info", "add", "check", "doctor", "compat", "parity"),
             *("lock", "install", "update", "remove", "export", "setup", "undo", "history"),
-            *("guide", "hybrids", "tools", "diagram", "run", "shell", "kernel", "clean"),
+            *("guide", "hybrids", "tools", "diagram", "run", "shell", "kernel", "clean", "drift"),
             *("build", "publish"),
         ]
     )
@@ -372,7 +372,6 @@ def test_what_changes_the_environment_leaves_it_first(desk: Desk, monkeypatch: p
     [
         ("verify", "{env}/bin/python -m pip --version"),
         ("check", "/tools/uv lock --check"),
-        ("doctor", "/tools/mlops-lab doctor --prefix {env}"),
         ("compat", "{env}/bin/python -m pip check"),
     ],
 )

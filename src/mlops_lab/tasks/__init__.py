@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 
 from mlops_lab.tasks.changing import add, export, history, lock, remove, undo, update
+from mlops_lab.tasks.comparing import parity
+from mlops_lab.tasks.drifting import drift
 from mlops_lab.tasks.following import activate, clean, compat, create, info, install, setup, verify
+from mlops_lab.tasks.health import doctor
 from mlops_lab.tasks.inside import kernel, run, shell
 from mlops_lab.tasks.packages import PackageTask, flags_of
-from mlops_lab.tasks.proving import check, doctor
+from mlops_lab.tasks.proving import check
 from mlops_lab.tasks.publishing import build, publish
 from mlops_lab.tasks.showing import diagram, guide, hybrids, tools
 
@@ -35,6 +38,8 @@ namespace = Collection(
     check,
     doctor,
     compat,
+    drift,
+    parity,
     lock,
     install,
     update,

@@ -1,4 +1,4 @@
-"""The tasks that prove: manifest, locks and environment agree, and the environment is sound."""
+"""The task that proves: manifest, lock and environment agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlops_lab.tasks.face import guide_task, open_for, request_for, run_row
 if TYPE_CHECKING:
     from mlops_lab.steps import Steps
 
-__all__ = ["check", "doctor"]
+__all__ = ["check"]
 
 
 @guide_task()
@@ -42,9 +42,3 @@ def _show_behind(steps: Steps) -> list[str]:
     found = behind.found(steps)
     sys.stdout.write("".join(f"{line}\n" for line in outcome.behind(found)))
     return list(dict.fromkeys(finding.package for finding in found))
-
-
-@guide_task()
-def doctor(_: Context, hybrid: str | None = None, prefix: str | None = None) -> None:
-    """Step 7: examine the environment's health."""
-    run_row("doctor", hybrid, prefix, "records")
