@@ -157,9 +157,13 @@ def test_a_tool_is_asked_again_when_its_script_or_its_packages_changed(world: Wo
     os.utime(script, (1, 1))
     world.box().find("poetry")
     assert len(world.asked) == 1
-    (world.folder / "pythons" / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
+    site = world.folder / "pythons" / "lib" / "python3.12" / "site-packages"
+    (site / "poetry_plugin_new-1.0.dist-info").mkdir(parents=True)
     world.box().find("poetry")
     assert len(world.asked) == 1
+    (site / "__pycache__").mkdir()
+    world.box().find("poetry")
+    assert world.asked == []
 
 
 @pytest.mark.parametrize(
