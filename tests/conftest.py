@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
+from hypothesis.configuration import set_hypothesis_home_dir
 from support import conda_channel as channels
+from support import forked
 from support.processes import Started
 
 from mlops_lab import indexes
@@ -32,6 +34,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What Hypothesis keeps goes where pytest keeps its own, and not into a folder of the tree."""
+    set_hypothesis_home_dir(config.rootpath / ".pytest_cache" / "hypothesis")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,6 +88,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "NOX_",
         "MLOPS_LAB_",
         "GITHUB_",
+        # What all of them run is measured in the unit tests, but for the embedded conda: see `support.conda_engine`.
+        "COVERAGE_",
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     config = indexes.read_pip_config(os.environ, Path(sys.prefix))
@@ -148,22 +157,15 @@ def conda_channel(tmp_path_factory: pytest.TempPathFactory, workshop: dict[str, 
 
 @pytest.fixture(scope="session")
 def lab(workshop: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `mlops-lab` as a user would, in a folder; standard output and standard error are kept apart."""
+    """Run `mlops-lab` as a user would, in a folder and a process of its own; its two outputs are kept apart."""
 
     def run(
         *words: str, cwd: Path, environ: Mapping[str, str | None] | None = None, check: int | None = 0
     ) -> subprocess.CompletedProcess[str]:
-        given = {**workshop, **(environ or {})}
-        done = subprocess.run(
-            [sys.executable, "-m", "mlops_lab", *words],
-            cwd=cwd,
-            env={name: value for name, value in given.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
+        given = {name: value for name, value in {**workshop, **(environ or {})}.items() if value is not None}
+        other = {name for name in {*given, *workshop} if given.get(name) != workshop.get(name)}
+        assert not [name for name in other if name.startswith(forked.AT_START)], "such a process has to be started"
+        done = forked.run(forked.command, words, cwd=cwd, environ=given, timeout=_TIMEOUT)
         if check is not None:
             assert done.returncode == check, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.server
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -42,7 +43,9 @@ class Conda:
         home = self.root / "home"
         home.mkdir(exist_ok=True)
         own = {"HOME": str(home), "USERPROFILE": str(home), "MLOPS_LAB_CACHE_DIR": str(self.root / "lab")}
-        self.environ = {**self.environ, **own}
+        # It runs in processes of its own alone, and is measured there.
+        measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+        self.environ = {**self.environ, **own, **measured}
 
     @property
     def home(self) -> Path:

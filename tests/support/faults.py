@@ -1,8 +1,8 @@
 """mlops-lab, stopped at one point: where it starts a command, while that runs, or where it changes a file.
 
-Run as a program: `faults.py PLAN WORDS…`. PLAN is JSON with `point` (what is reached and for which time, or null to
-stop nowhere), `kind` (error, SIGINT or SIGKILL), `root` (the project), `prefix` (its environment) and `report` (a file
-for all points that were reached, in their order).
+The first word of its command line is JSON with `point` (what is reached and for which time, or null to stop nowhere),
+`kind` (error, SIGINT or SIGKILL), `root` (the project), `prefix` (its environment) and `report` (a file for all points
+that were reached, in their order); the others are those of mlops-lab.
 Python tells an audit hook of everything that it is about to do: https://docs.python.org/3/library/audit_events.html
 """
 
@@ -139,7 +139,3 @@ def main() -> int:
     finally:
         faults.busy = True
         Path(plan["report"]).write_text(json.dumps(faults.passed), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
