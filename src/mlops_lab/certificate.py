@@ -6,26 +6,24 @@ it is no signature: who can write the file can write another digest, too.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import itertools
 import json
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_lab.errors import LabError
-from mlops_lab.findings import Finding, Findings, Source
-from mlops_lab.inventories import fingerprint, load
-from mlops_lab.parity.judging import VERDICTS
+from mlops_lab.errors import FOUND, LabError
+from mlops_lab.inventories import fingerprint, load, put
+from mlops_lab.parity.judging import CLASSES, VERDICTS, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
-    from mlops_lab.inventories import Inventory, Package
+    from mlops_lab.inventories import Inventory
     from mlops_lab.parity import Comparison
 
-__all__ = ["NAME", "SCHEMA", "certify", "read", "schema", "verify", "write"]
+__all__ = ["NAME", "SCHEMA", "certify", "digest", "read", "schema", "write"]
 
 SCHEMA = "mlops-lab/parity-certificate"
 VERSION = 1
@@ -55,6 +53,7 @@ def certify(comparison: Comparison) -> dict[str, Any]:
         "inputs": _inputs(there),
         "inventories": {label: _inventory(each) for label, each in there.items()},
         "packages": {name: _states(name, there) for name in comparison.packages},
+        "conda": {name: _builds(name, there) for name in sorted(set().union(*(each.conda for each in there.values())))},
         "classes": dict(comparison.classes),
     }
     return {**content, "digest": digest(content)}
@@ -71,20 +70,9 @@ def write(comparison: Comparison, path: Path) -> None:
     """Write the certificate in one piece.
 
     Raises:
-        LabError: It cannot be written (code 2).
+        LabError: It cannot be written (code 2; 1 where the disk is full).
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(certify(comparison), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise LabError(
-            f"{path}: cannot be written: {error.strerror}", "name another one: `--certificate FILE`"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    put(path, json.dumps(certify(comparison), indent=1) + "\n")
 
 
 def _inputs(there: Mapping[str, Inventory]) -> dict[str, dict[str, list[str]]]:
@@ -121,6 +109,15 @@ def _states(name: str, there: Mapping[str, Inventory]) -> list[dict[str, Any]]:
     ]
 
 
+def _builds(name: str, there: Mapping[str, Inventory]) -> list[dict[str, Any]]:
+    """The same of a package of conda's, by its version and build."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for label, inventory in there.items():
+        if package := inventory.conda.get(name):
+            found.setdefault((package.version, package.build), []).append(label)
+    return [{"version": version, "build": build, "in": labels} for (version, build), labels in sorted(found.items())]
+
+
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
@@ -130,18 +127,17 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         LabError: It is none (code 2), or somebody has changed it (code 1).
     """
-    data = load(path)
+    data = load(path, "certificate", _MAKE)
     if data.get("schema") != SCHEMA:
         raise LabError(f"{path}: no certificate: its schema is not {SCHEMA}", _MAKE)
     if data.get("version") != VERSION:
-        raise LabError(
-            f"{path}: a certificate of version {data.get('version')!r:.40}, and this mlops-lab knows 1", _MAKE
-        )
+        known = f"this mlops-lab knows {VERSION}"
+        raise LabError(f"{path}: a certificate of version {data.get('version')!r:.40}, and {known}", _MAKE)
     given = data.get("digest")
     if not isinstance(given, str) or not _SHA256.fullmatch(given):
         raise LabError(f"{path}: no certificate: it has no digest", _MAKE)
     if digest(data) != given:
-        raise LabError(f"{path}: it was changed after it was made: its digest is not its own", _MAKE, code=1)
+        raise LabError(f"{path}: it was changed after it was made: its digest is not its own", _MAKE, code=FOUND)
     if (wrong := _malformed(data)) is not None:
         raise LabError(f"{path}: no certificate: {wrong!r} is not as its schema has it", _MAKE)
     return data
@@ -149,31 +145,48 @@ def read(path: Path) -> dict[str, Any]:
 
 def _malformed(data: Mapping[str, Any]) -> str | None:
     """The first field of a certificate that is not as it was written; None where it is sound."""
-    inventories, packages, inputs = (data.get(key) for key in ("inventories", "packages", "inputs"))
-    if data.get("verdict") not in VERDICTS:
-        return "verdict"
-    if not isinstance(inventories, dict) or not all(_is_inventory(each) for each in inventories.values()):
+    inventories: Any = data.get("inventories")
+    if not _is_table(inventories, _is_inventory) or len(inventories) < 2:  # noqa: PLR2004 - a pair
         return "inventories"
-    if not isinstance(inputs, dict) or not all(_is_input(each) for each in inputs.values()):
-        return "inputs"
-    if not isinstance(packages, dict) or not all(_is_package(each) for each in packages.values()):
-        return "packages"
-    return None
+    if not _are_pairs(data.get("pairs"), inventories):
+        return "pairs"
+    if data.get("verdict") != worst(pair["verdict"] for pair in data["pairs"]):
+        return "verdict"
+    tables: Mapping[str, Callable[[object], bool]] = {
+        "inputs": lambda value: _is_table(value, _are_texts),
+        "packages": lambda value: _is_states(value, "content"),
+        "conda": lambda value: _is_states(value, "build"),
+        "classes": lambda value: isinstance(value, str) and value in CLASSES,
+    }
+    return next((name for name, is_sound in tables.items() if not _is_table(data.get(name), is_sound)), None)
+
+
+def _is_table(value: Any, is_sound: Callable[[object], bool]) -> bool:  # noqa: ANN401 - of a file that anybody may have written
+    return isinstance(value, dict) and all(is_sound(each) for each in value.values())
 
 
 def _is_inventory(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("sha256", "hybrid", "python"))
+    keys = ("sha256", "hybrid", "python", "platform")
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in keys)
 
 
-def _is_input(value: object) -> bool:
-    return isinstance(value, dict) and all(_are_texts(labels) for labels in value.values())
+def _are_pairs(value: object, inventories: Collection[str]) -> bool:
+    """Whether there is a verdict on each two of the inventories."""
+    if not isinstance(value, list) or not all(isinstance(each, dict) and _is_pair(each) for each in value):
+        return False
+    told = sorted(tuple(sorted((each["first"], each["second"]))) for each in value)
+    return told == sorted(itertools.combinations(sorted(inventories), 2))
 
 
-def _is_package(value: object) -> bool:
+def _is_pair(value: Mapping[str, Any]) -> bool:
+    return all(isinstance(value.get(key), str) for key in ("first", "second")) and value.get("verdict") in VERDICTS
+
+
+def _is_states(value: object, key: str) -> bool:
     return isinstance(value, list) and all(
         isinstance(state, dict)
         and isinstance(state.get("version"), str)
-        and isinstance(state.get("content"), str)
+        and isinstance(state.get(key), str)
         and _are_texts(state.get("in"))
         for state in value
     )
@@ -181,130 +194,3 @@ def _is_package(value: object) -> bool:
 
 def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-# --- verifying -----------------------------------------------------------------------------------------------------
-
-
-def verify(
-    certificate: Mapping[str, Any],
-    there: Sequence[Inventory],
-    now: Mapping[str, str] | None,
-    *,
-    name: str,
-    subject: str,
-) -> Findings:
-    """Whether what a certificate says is still so.
-
-    Args:
-        certificate: The certificate, as it was read.
-        there: The inventories that are given, or at hand.
-        now: The project's files now: name → SHA-256; None where there is no project to look at.
-        name: What the certificate is called.
-        subject: The folder of the project.
-    """
-    matched = _matched(certificate, there)
-    found = [
-        *_verdict(certificate, name),
-        *(_moved_inputs(certificate, now, name) if now is not None else ()),
-        *(finding for label, inventory in matched.items() for finding in _moved(certificate, label, inventory, name)),
-        *_not_here(certificate, matched, name),
-    ]
-    examined = {name: f"{certificate['verdict']}, its digest is its own"}
-    examined |= {label: f"{len(inventory.packages)} packages" for label, inventory in matched.items()}
-    facts = {"certificate": certificate["digest"], "verdict": certificate["verdict"], "verified": sorted(matched)}
-    return Findings("parity", subject, found, examined, facts=facts)
-
-
-def _matched(certificate: Mapping[str, Any], there: Sequence[Inventory]) -> dict[str, Inventory]:
-    """Label → the inventory that it means: the very same one, else the one of the same hybrid, Python and system."""
-    found: dict[str, Inventory] = {}
-    left = list(there)
-    for fits in (_is_same, _is_alike):
-        for label, said in certificate["inventories"].items():
-            match = next((each for each in left if label not in found and fits(said, each)), None)
-            if match is not None:
-                found[label] = match
-                left.remove(match)
-    return found
-
-
-def _is_same(said: Mapping[str, Any], inventory: Inventory) -> bool:
-    return bool(said["sha256"] == fingerprint(inventory))
-
-
-def _is_alike(said: Mapping[str, Any], inventory: Inventory) -> bool:
-    return (said["hybrid"], said.get("platform")) == (inventory.hybrid, str(inventory.platform))
-
-
-def _verdict(certificate: Mapping[str, Any], name: str) -> Iterator[Finding]:
-    if certificate["verdict"] == VERDICTS[-1]:
-        why = "it certifies that the environments diverge, not that they are the same"
-        yield Finding("verdict", "", (Source(name, 0, VERDICTS[-1]),), why, "invoke parity")
-
-
-def _moved_inputs(certificate: Mapping[str, Any], now: Mapping[str, str], name: str) -> Iterator[Finding]:
-    for file, hashes in certificate["inputs"].items():
-        if now.get(file, "") in hashes and now.get(file):
-            continue
-        state = "has changed since" if file in now else "is gone"
-        sources = (
-            Source(name, 0, f"{file} {' or '.join(value[:12] or 'of before' for value in hashes)}"),
-            Source(file, 0, now[file][:12] if file in now else "not there"),
-        )
-        why = f"{file} {state}, so the certificate speaks of other files"
-        yield Finding("inputs", "", sources, why, "nox -s check parity", otherwise="that makes a new certificate")
-
-
-def _moved(certificate: Mapping[str, Any], label: str, inventory: Inventory, name: str) -> Iterator[Finding]:
-    said = certificate["inventories"][label]
-    if said["sha256"] == fingerprint(inventory):
-        return
-    if said["python"] != inventory.python:
-        sources = (Source(name, 0, f"Python {said['python']}"), Source(label, 0, f"Python {inventory.python}"))
-        yield Finding("python", "", sources, f"{label} has another Python now", "")
-    then = {
-        package: (state["version"], state["content"])
-        for package, states in certificate["packages"].items()
-        for state in states
-        if label in state["in"]
-    }
-    for package in sorted({*then, *inventory.packages}):
-        grouped = (
-            certificate.get("classes", {}).get(package, "") if isinstance(certificate.get("classes"), dict) else ""
-        )
-        finding = _package(package, then.get(package), inventory.packages.get(package), grouped, label, name)
-        if finding is not None:
-            yield finding
-
-
-def _package(
-    package: str, then: tuple[str, str] | None, now: Package | None, grouped: str, label: str, name: str
-) -> Finding | None:
-    before, after = (then[0] if then else ""), (now.version if now else "")
-    sources = (Source(name, 0, f"{package} {before or 'absent'}"), Source(label, 0, f"{package} {after or 'absent'}"))
-    if before != after:
-        kind = "version" if before and after else "absent"
-        why = f"{package} was {before or 'absent'} in {label}, and is {after or 'absent'} now"
-        return Finding(kind, package, sources, why, "invoke install")
-    # What is built on each machine, or is the project itself, need not have the same files.
-    if (
-        then
-        and now
-        and then[1]
-        and now.content
-        and then[1] != now.content
-        and grouped not in {"sdist", "project", "seed"}
-    ):
-        why = f"{package} {after} in {label} has other files than at that time"
-        return Finding("content", package, sources, why, "invoke doctor")
-    return None
-
-
-def _not_here(certificate: Mapping[str, Any], matched: Mapping[str, Inventory], name: str) -> Iterator[Finding]:
-    missing = [label for label in certificate["inventories"] if label not in matched]
-    if missing:
-        why = f"no inventory of {', '.join(missing)} is here, so nobody knows whether it still says the same"
-        sources = tuple(Source(label, 0, "not at hand") for label in missing)
-        hint = f"name the files behind two dashes: `invoke parity --verify {name} -- FILE`"
-        yield Finding("unverified", "", sources, why, "", "note", hint)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from typing import TYPE_CHECKING
 
-from mlops_lab.environment import WINDOWS
+from mlops_lab.environment import WINDOWS, is_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,10 +41,12 @@ def hashes(environment: Environment, distribution: Path) -> dict[str, str] | Non
         Name → hash. Names count from the folder of the packages, and begin with `ENV/` beside it. None where nobody
         knows: the distribution has no RECORD, or one of its files cannot be read.
     """
-    found, scripts = {}, str(environment.scripts) + os.sep
+    found, scripts, record = {}, str(environment.scripts) + os.sep, distribution / "RECORD"
+    if not is_regular(record):
+        return None
     try:
         # What is no UTF-8 is a file's name all the same, where the system has such names.
-        text = (distribution / "RECORD").read_text(encoding="utf-8", errors="surrogateescape")
+        text = record.read_text(encoding="utf-8", errors="surrogateescape")
         for name, path in _files(str(environment.prefix), str(distribution.parent), text):
             if (content := _hash(path, script=path.startswith(scripts))) is not None:
                 found[name] = content
@@ -80,11 +83,24 @@ def _hash(path: str, *, script: bool) -> str | None:
     """
     if script and WINDOWS:
         return None  # a launcher, whose end names the environment
-    # Not every path is a file: a pipe would never end.
-    if not os.path.isfile(path):  # noqa: PTH113 - thousands of these: a Path costs more
+    if not _is_file(path):
         return MISSING
     with open(path, "rb") as content:  # noqa: PTH123 - likewise
         if script and content.read(2) == b"#!":
             return None
         content.seek(0)
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _is_file(path: str) -> bool:
+    """Whether a file is there, and no pipe, which would never end.
+
+    Raises:
+        PermissionError: Nobody may look.
+    """
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - thousands of these: a Path costs more
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # too long, links that lead round in a circle, no name of this system
+        return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 import sys
 import time
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from mlops_lab.steps import Observer, Steps
 
 __all__ = ["check", "index_settings", "parity"]
+
+# nox shows what every logger says; which interpreters are tried is no news.
+logging.getLogger("findpython").setLevel(logging.WARNING)
 
 _SAMPLES = ("cowsay", "pyjokes", "iniconfig")
 """Small packages without requirements; the first that the project does not lock is added, updated and removed."""
@@ -195,7 +199,8 @@ def _parity(session: nox.Session, python: str | None) -> None:
         session.skip(f"parity needs two hybrids that can run here, and there are {len(there)}")
     comparison = compare(labelled(there, here.root), Here(here).gives)
     if errors := _told(here, comparison, time.monotonic() - started):
-        session.error(f"the environments diverge: {errors} findings, each with what mends it, are above")
+        many = f"{errors} findings" if errors > 1 else "1 finding"
+        session.error(f"the environments diverge: {many} above, with what mends it")
 
 
 def _left(session: nox.Session, here: Project, hybrid: Hybrid, python: str | None) -> Inventory | None:
@@ -242,12 +247,9 @@ def _told(here: Project, comparison: Comparison, seconds: float) -> int:
     from mlops_lab import certificate
     from mlops_lab.parity.here import Here
     from mlops_lab.parity.telling import told
-    from mlops_lab.report import findings as report
-    from mlops_lab.report import pages
-    from mlops_lab.report import parity as tables
+    from mlops_lab.report import parity as report
 
-    certificate.write(comparison, here.state / certificate.NAME)
     found = told(comparison, Here(here), subject=str(here.root), seconds=seconds)
-    pages.show_page(tables.page(comparison))
-    report.tell(found, environ=os.environ, out=sys.stdout, notes=sys.stderr, details=tables.markdown(comparison))
+    report.tell(found, comparison, environ=os.environ, out=sys.stdout, notes=sys.stderr)
+    certificate.write(comparison, here.state / certificate.NAME)
     return found.errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform as machine
 import sys
 import sysconfig
@@ -11,8 +12,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from mlops_lab import conda_meta, contents, freshness
-from mlops_lab.environment import SEEDS, config, distributions, inventory, named, normalise, read_stamp
-from mlops_lab.inventories import CondaPackage, Inventory, Package, Platform, inputs_of
+from mlops_lab.environment import (
+    SEEDS,
+    config,
+    distributions,
+    identity,
+    is_regular,
+    named,
+    normalise,
+    read_stamp,
+    same_version,
+)
+from mlops_lab.errors import FOUND, LabError
+from mlops_lab.inventories import CondaPackage, Inventory, Package, Platform, inputs_of, is_name
 from mlops_lab.manifests import pyproject
 from mlops_lab.project import LOCKS
 
@@ -39,13 +51,15 @@ def inputs(steps: Steps) -> dict[str, str]:
 
 
 def _files(steps: Steps) -> dict[str, Path]:
-    """The files that count for the hybrid: pip alone installs from requirements, and those by hand are nobody's."""
-    files, requirements = dict(steps.project.files), steps.requirements
-    files.pop("requirements.txt", None)
-    if steps.hybrid.backend == "pip" and requirements.is_file():
-        files["requirements.txt"] = requirements
+    """The files that count for the hybrid; for groups of its own, pip has requirements of its own."""
+    files = {**steps.project.files, "requirements.txt": steps.requirements}
+    return {name: path for name, path in files.items() if _counts(steps, name) and path.is_file()}
+
+
+def _counts(steps: Steps, name: str) -> bool:
+    """Whether a file counts for the hybrid: pip alone installs from requirements, and those by hand are nobody's."""
     other = {LOCKS[manager] for manager in LOCKS if manager not in {steps.leader, steps.hybrid.manager}}
-    return {name: path for name, path in files.items() if name not in other}
+    return name not in other and (name != "requirements.txt" or steps.hybrid.backend == "pip")
 
 
 def _derived(steps: Steps) -> tuple[str, ...]:
@@ -62,21 +76,18 @@ def take(steps: Steps, made_from: Mapping[str, str] | None = None, *, whole: boo
         whole: Whether the files of the packages are read, which takes a second for half a gigabyte.
 
     Raises:
-        LabError: There is no environment, or a file of the project is broken (code 2).
+        LabError: There is no environment, or a file of the project is broken (code 2); somebody changed the environment
+            meanwhile (code 1).
     """
     steps.require_environment()
     environment, prefix = steps.environment, steps.environment.prefix
-    known = _known(steps)
-    folders = {named(folder)[0]: folder for folder in distributions(environment)}
+    before = _looked(environment)
+    known, folders = _known(steps), _folders(environment)
     # Of the project itself there is the path of its folder, which would make equal environments unlike.
     read = {name: whole and name != known.project for name in folders}
     hashed = {name: contents.hashes(environment, folder) if read[name] else None for name, folder in folders.items()}
-    now = inventory(environment)
-    stamp = read_stamp(prefix)
-    # A requirement of the lock's that an extra or a platform leaves out is not missing: the lock says so itself.
-    missing = {name: version for name, version in known.locked.items() if name not in now}
-    used = _inputs_then(steps) if made_from is None else dict(made_from)
-    return Inventory(
+    stamp, used = read_stamp(prefix), _inputs_then(steps) if made_from is None else dict(made_from)
+    taken = Inventory(
         hybrid=steps.hybrid.name,
         engine=steps.engine.name if steps.engine else "",
         python=_version(environment),
@@ -86,27 +97,47 @@ def take(steps: Steps, made_from: Mapping[str, str] | None = None, *, whole: boo
         tools=steps.toolbox.versions,
         inputs=used,
         derived=tuple(name for name in _derived(steps) if name in used),
-        packages={name: _package(name, folder, known, hashed[name]) for name, folder in sorted(folders.items())},
+        packages={name: _package(name, folder, known, hashed[name]) for name, folder in folders.items()},
         conda=_conda(prefix) if environment.conda else {},
-        missing=missing,
+        # What an extra or a platform leaves out is not missing: the lock says so itself.
+        missing={name: version for name, version in known.locked.items() if name not in folders},
         origin=prefix,
         paths={name: files for name, files in hashed.items() if files} if whole else None,
     )
+    if _looked(environment) != before:
+        raise LabError(f"{prefix} was changed while it was read", "run it again when nobody installs there", code=FOUND)
+    return taken
+
+
+def _looked(environment: Environment) -> dict[str, object]:
+    """Which distributions there are, and whether an installer has written one of them anew."""
+    return {folder.name: identity(folder / "RECORD") for folder in distributions(environment)}
+
+
+def _folders(environment: Environment) -> dict[str, Path]:
+    """Name → where it is recorded; without folders that are called like no package, which pip does not see either."""
+    there = [folder for folder in distributions(environment) if folder.name.isprintable()]
+    return {name: folder for name, folder in sorted((named(folder)[0], folder) for folder in there) if is_name(name)}
 
 
 def _inputs_then(steps: Steps) -> dict[str, str]:
-    """The inputs, without the hash of a file that is not any more what the environment was made from."""
+    """The inputs, without the hash of a file that is not any more what the environment was made from.
+
+    None of them where nobody knows what that was.
+    """
     stamp = read_stamp(steps.environment.prefix)
     then = (stamp.fingerprint or {}).get("files") if stamp else None
     if not isinstance(then, dict):
-        return dict.fromkeys(inputs(steps), "")
+        return {}
     now = freshness.digests(steps.project)
     own = steps.requirements == steps.project.requirements
-    return {
+    gone = {name: "" for name in then if _counts(steps, name)}
+    there = {
         # Requirements of our own, for other groups, are in no stamp.
         name: value if then.get(name) == now.get(name) or (name == "requirements.txt" and not own) else ""
         for name, value in inputs(steps).items()
     }
+    return dict(sorted({**gone, **there}.items()))
 
 
 def _is_as_then(steps: Steps, stamp: Stamp | None, name: str) -> bool:
@@ -120,8 +151,8 @@ def _version(environment: Environment) -> str:
 
 
 def _implementation(environment: Environment) -> str:
-    site = environment.site_packages
-    return "pypy" if site and "pypy" in site.parent.name else "cpython"
+    """As uv and virtualenv name it; where Python's own venv or conda say nothing, it is the usual one."""
+    return config(environment.prefix).get("implementation", "cpython").lower()
 
 
 def _platform() -> Platform:
@@ -133,7 +164,9 @@ def _platform() -> Platform:
 def _conda(prefix: Path) -> dict[str, CondaPackage]:
     channels = conda_meta.channels(prefix)
     parts = {name: record.rsplit("-", 2) for name, record in conda_meta.records(prefix).items()}
-    return {name: CondaPackage(version, build, channels[name]) for name, (_name, version, build) in parts.items()}
+    return {
+        name: CondaPackage(version, build, channels.get(name, "")) for name, (_name, version, build) in parts.items()
+    }
 
 
 # --- whose choice --------------------------------------------------------------------------------------------------
@@ -169,7 +202,8 @@ def _known(steps: Steps) -> _Known:
     # A lock that has changed since says nothing of what was installed then.
     asked = project.lock(manager).exists() and _is_as_then(steps, stamp, LOCKS[manager])
     own = normalise(project.name) if pyproject.is_package(project.data, steps.hybrid.manager) else ""
-    groups = [group for group in (stamp.groups if stamp else steps.groups) if group in _all_groups(steps)]
+    there = pyproject.all_group_names(project.data)
+    groups = [group for group in (stamp.groups if stamp else steps.groups) if group in there]
     installed = {name: version for name, version in (stamp.installed if stamp else {}).items() if name != own}
     locked = locks.wanted(project, manager, _version(environment), groups) if asked else installed
     return _Known(
@@ -180,10 +214,6 @@ def _known(steps: Steps) -> _Known:
         part=behind.pip_part(steps) if environment.conda else (),
         built=_builds(project.lock(manager), manager, environment) if asked else lambda _name, _version: "",
     )
-
-
-def _all_groups(steps: Steps) -> tuple[str, ...]:
-    return pyproject.all_group_names(steps.project.data)
 
 
 def _package(name: str, folder: Path, known: _Known, files: Mapping[str, str] | None) -> Package:
@@ -210,19 +240,15 @@ def _owner(name: str, version: str, folder: Path, known: _Known) -> tuple[str, s
         return "conda", ""
     if name in known.locked:
         locked = known.locked[name]
-        return ("lock", "") if not locked or _same(locked, version) else ("other", locked)
+        return ("lock", "") if not locked or same_version(locked, version) else ("other", locked)
     if name in SEEDS:
         return "seed", ""
     return ("other" if known.asked else ""), ""
 
 
-def _same(first: str, second: str) -> bool:
-    from packaging.utils import canonicalize_version
-
-    return first == second or canonicalize_version(first) == canonicalize_version(second)
-
-
 def _first_line(path: Path) -> str:
+    if not is_regular(path):
+        return ""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             line = file.readline(_LONG).strip()
@@ -236,10 +262,11 @@ def _source(folder: Path) -> str:
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url-data-structure/
     """
-    try:
-        said = json.loads((folder / "direct_url.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = folder / "direct_url.json"
+    if not os.path.lexists(path):
         return "index"
+    try:
+        said = json.loads(path.read_text(encoding="utf-8")) if is_regular(path) else None
     except (OSError, ValueError, RecursionError):
         return "unknown"
     if not isinstance(said, dict):
@@ -258,6 +285,8 @@ def _tags(folder: Path) -> str:
 
     Source: https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-contents
     """
+    if not is_regular(folder / "WHEEL"):
+        return ""
     try:
         lines = (folder / "WHEEL").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -273,7 +302,7 @@ def _builds(lock: Path, manager: str, environment: Environment) -> Callable[[str
     """Tells whether the lock has a wheel of a package for this environment: otherwise it had to be built."""
     from packaging.utils import InvalidWheelFilename, canonicalize_version, parse_wheel_filename
 
-    known = {(name, canonicalize_version(version)): list(files) for name, version, files in _FILES[manager](lock)}
+    known = {(name, canonicalize_version(version)): list(files) for name, version, files in _LISTED[manager](lock)}
     here = _supported(environment)
 
     def fits(file: str) -> bool:
@@ -328,4 +357,8 @@ def _names(files: Iterable[Any]) -> list[str]:
     return [unquote(text.rpartition("/")[2].partition("#")[0]) for text in said]
 
 
-_FILES: Mapping[str, Callable[[Path], Iterator[tuple[str, str, Iterable[str]]]]] = {"poetry": _of_poetry, "uv": _of_uv}
+_LISTED: Mapping[str, Callable[[Path], Iterator[tuple[str, str, Iterable[str]]]]] = {
+    "poetry": _of_poetry,
+    "uv": _of_uv,
+}
+"""Manager → the packages of its lock: name, version, and the names of the files."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
+import os
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import jsonschema
@@ -16,7 +21,7 @@ from hypothesis import strategies as st
 from mlops_lab import contents, freshness, inventories, project, taking
 from mlops_lab.environment import Environment, Stamp, write_stamp
 from mlops_lab.environment import inventory as installed
-from mlops_lab.errors import WRONG, LabError
+from mlops_lab.errors import FOUND, WRONG, LabError
 from mlops_lab.guide import hybrid_named
 from mlops_lab.inventories import CondaPackage, Inventory, Package, Platform
 from mlops_lab.runner import Runner
@@ -24,7 +29,6 @@ from mlops_lab.toolbox import Tool, Toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from mlops_lab.guide import Hybrid
     from mlops_lab.steps import Steps
@@ -283,6 +287,23 @@ def test_condas_own_are_condas_until_somebody_installs_over_them(tmp_path: Path)
     assert "s3cret" not in inventories.as_json(taken)
 
 
+@pytest.mark.parametrize(
+    ("address", "channel"),
+    [
+        ("https://me:s3cret@h/noarch", ""),
+        ("https://me:s3cret@h", ""),
+        ("https://h/t/s3cret", ""),
+        ("https://h/t/s3cret/team/win-64", "team"),
+        ("https://h/team/label/dev/linux-64?token=s3cret", "dev"),
+        ("C:\\w\\team\\win-64", "team"),
+    ],
+)
+def test_of_a_channel_there_is_its_name_alone(tmp_path: Path, address: str, channel: str) -> None:
+    world = World(tmp_path, "conda+poetry")
+    world.record("six", "1.16", channel=address)
+    assert world.take().conda["six"].channel == channel
+
+
 def test_what_the_pip_part_of_conda_yml_brings_is_condas_choice(tmp_path: Path) -> None:
     world = World(tmp_path, "conda+poetry")
     pip = "name: p\ndependencies:\n  - python =3.12\n  - pip:\n    - cowsay\n"
@@ -295,6 +316,42 @@ def test_what_the_pip_part_of_conda_yml_brings_is_condas_choice(tmp_path: Path) 
     owners = {name: package.owner for name, package in taken.packages.items()}
     assert owners == {"cowsay": "conda", "six": "conda", "stray": "other"}
     assert list(taken.inputs) == ["conda.yml", "poetry.lock", "pyproject.toml"]
+
+
+def test_the_python_is_the_one_that_any_maker_of_environments_writes_down(world: World) -> None:
+    said = "implementation = PyPy\nuv = 0.13.9\nversion_info = 3.12.7.final.0\n"
+    (world.prefix / "pyvenv.cfg").write_text(said, encoding="utf-8")
+    taken = world.take()
+    assert (taken.python, taken.implementation) == ("3.12.7", "pypy")
+    assert taken.packages["numpy"].owner == "lock"
+
+
+def test_a_folder_that_is_called_like_no_package_is_none(world: World, tmp_path: Path) -> None:
+    # Such names can be made on some systems only.
+    odd = ("esc\x1b[31m-1.0", "cow\udcff-1.0", "numpy-\udcff") if sys.platform == "linux" else ()
+    for name in ("foo bar-1.0", "_x-1.0", "-1.0", *odd):
+        (world.prefix / SITE / f"{name}.dist-info").mkdir()
+    (world.prefix / SITE / "old.egg-info").write_text("Name: old", encoding="utf-8")
+    taken = world.take()
+    assert sorted(taken.packages) == ["gone", "my-lab", "numpy", "old", "pip", "pytest"]
+    assert taken.packages["old"] == Package("", "other", "1.0", source="index")
+    inventories.write(taken, tmp_path / "inventory.json")
+    assert inventories.read(tmp_path / "inventory.json").packages == taken.packages
+
+
+def test_what_is_changed_meanwhile_gives_no_inventory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = contents.hashes
+
+    def slow(environment: Environment, folder: Path) -> dict[str, str] | None:
+        if not (world.prefix / SITE / "new-1.0.dist-info").exists():
+            world.install("new", "1.0")
+        return hashes(environment, folder)
+
+    monkeypatch.setattr(contents, "hashes", slow)
+    with pytest.raises(LabError, match=r"was changed while it was read: run it again") as caught:
+        world.take()
+    assert caught.value.code == FOUND
+    assert "new" in world.take().packages
 
 
 # --- what it was made from -----------------------------------------------------------------------------------------
@@ -330,8 +387,12 @@ def test_line_ends_make_no_other_file(tmp_path: Path) -> None:
 
 def test_without_a_stamp_nobody_knows_what_it_was_made_from(tmp_path: Path) -> None:
     world = World(tmp_path, "venv+poetry")
-    assert set(world.take().inputs.values()) == {""}
+    assert world.take().inputs == {}
     assert world.take({"pyproject.toml": "0" * 64}).inputs == {"pyproject.toml": "0" * 64}
+    world.seal()
+    (world.root / "pyproject.toml").write_text(MANIFEST + "# more\n", encoding="utf-8")
+    (world.root / "poetry.lock").unlink()
+    assert world.take().inputs == {"poetry.lock": "", "pyproject.toml": ""}
 
 
 def test_the_tools_are_those_that_were_used(world: World) -> None:
@@ -409,6 +470,50 @@ def test_a_hostile_record_is_read_no_further_than_the_environment(world: World, 
     assert not any("hostname" in name for name in found)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes among its files")
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(world: World) -> None:
+    folder = world.prefix / SITE / "numpy-2.1.dist-info"
+    for name in ("RECORD", "INSTALLER", "WHEEL", "direct_url.json"):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+    package = world.take().packages["numpy"]
+    assert (package.installer, package.tags, package.source, package.content) == ("", "", "unknown", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name of a file is Unicode")
+def test_a_file_that_is_named_in_another_encoding_is_read_too(world: World, tmp_path: Path) -> None:
+    folder = world.prefix / SITE / "numpy-2.1.dist-info"
+    with (folder / "RECORD").open("ab") as record:
+        record.write(b"numpy/\xff.py,,\n")
+    path = world.prefix / SITE / "numpy" / "\udcff.py"
+    found = set()
+    for text in ("one", "two"):
+        path.write_text(text, encoding="utf-8")
+        taken = world.take()
+        found.add(taken.packages["numpy"].content)
+    assert len(found) == 2
+    inventories.write(taken, tmp_path / "inventory.json")
+    assert "numpy/\udcff.py" in inventories.paths(inventories.read(tmp_path / "inventory.json"))["numpy"]
+
+
+@pytest.mark.parametrize("barred", ["open", "stat"])
+def test_of_a_file_that_may_not_be_read_nobody_knows_what_it_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch, barred: str
+) -> None:
+    def refuse(path: Any, *args: Any) -> Any:
+        if str(path).endswith("numpy/__init__.py"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args)
+
+    real: Any = {"open": open, "stat": os.stat}[barred]
+    if barred == "open":
+        monkeypatch.setattr(contents, "open", refuse, raising=False)
+    else:
+        monkeypatch.setattr(contents, "os", SimpleNamespace(path=os.path, sep=os.sep, stat=refuse))
+    assert content(world) == ("", 0)
+    assert content(world, "old")[1] == 1
+
+
 def test_contents_can_be_left_alone(world: World, tmp_path: Path) -> None:
     taken = taking.take(world.steps, whole=False)
     assert {package.content for package in taken.packages.values()} == {""}
@@ -456,8 +561,37 @@ def test_hashes_of_files_count_only_for_the_package_that_they_are_of(world: Worl
     read = inventories.read(tmp_path / "inventory.json")
     other = dataclasses.replace(read.packages["numpy"], content="0" * 64)
     assert "numpy" not in inventories.paths(dataclasses.replace(read, packages={**read.packages, "numpy": other}))
+    whole = json.loads((tmp_path / "inventory.files.json").read_text("utf-8"))
+    whole["packages"]["numpy"]["files"] |= {"x": ["no hash"]}
+    (tmp_path / "inventory.files.json").write_text(json.dumps(whole), encoding="utf-8")
+    assert list(inventories.paths(read)["numpy"]) == ["numpy/__init__.py"]
     (tmp_path / "inventory.files.json").write_text("[", encoding="utf-8")
     assert inventories.paths(read) == {}
+
+
+@pytest.mark.parametrize("place", [".", "folder", "file/inventory.json"])
+def test_what_cannot_be_written_is_refused_and_leaves_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "w" / "folder").mkdir(parents=True)
+    (tmp_path / "w" / "file").touch()
+    monkeypatch.chdir(tmp_path / "w")
+    with pytest.raises(LabError, match="cannot be written: ") as caught:
+        inventories.write(world.take(), Path(place))
+    assert (caught.value.code, bool(caught.value.hint)) == (WRONG, True)
+    assert sorted(path.name for path in (tmp_path / "w").rglob("*")) == ["file", "folder"]
+
+
+def test_a_full_disk_is_no_wrong_word(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    taken, before = world.take(), sorted(tmp_path.iterdir())
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(LabError, match=r"No space left on device: free some disk space") as caught:
+        inventories.write(taken, tmp_path / "inventory.json")
+    assert caught.value.code == FOUND
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_first_form_is_read_too(tmp_path: Path) -> None:
@@ -475,7 +609,7 @@ def test_the_first_form_is_read_too(tmp_path: Path) -> None:
     assert read.form == 1
     assert read.packages == {"numpy": Package("2.1")}
     assert read.conda == {"openssl": CondaPackage("3.3")}
-    assert read.place == ("3.12", "darwin", "arm64", "")
+    assert read.place == ("cpython", "3.12", "darwin", "arm64", "")
     assert read.is_condas
 
 
@@ -506,6 +640,8 @@ GOOD: dict[str, Any] = json.loads(
         (json.dumps({**GOOD, "version": 3}), "an inventory of version 3, and this mlops-lab knows 1 and 2"),
         (json.dumps({**GOOD, "packages": []}), "'packages' is not an object"),
         (json.dumps({**GOOD, "packages": {"A_b": {}}}), "'packages.A_b' is no normalised name"),
+        (json.dumps({**GOOD, "packages": {"@team": {"version": "1"}}}), "'packages.@team' is no normalised name"),
+        (json.dumps({**GOOD, "packages": {"-a": {"version": "1"}}}), "'packages.-a' is no normalised name"),
         (json.dumps({**GOOD, "packages": {"a": {}}}), "'packages.a.version' is not there"),
         (json.dumps({**GOOD, "packages": {"a": {"version": 1}}}), "'packages.a.version' is not a text"),
         (json.dumps({**GOOD, "packages": {"a": {"version": "1", "owner": "me"}}}), "'packages.a.owner' is none of"),

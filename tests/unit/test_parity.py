@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlops_lab import certificate, inventories, project
+from mlops_lab import certificate, inventories, project, verifying
 from mlops_lab.errors import FOUND, WRONG, LabError
 from mlops_lab.inventories import CondaPackage, Inventory, Package, Platform
 from mlops_lab.parity import Comparison, compare, labelled
@@ -155,6 +155,7 @@ def test_a_version_counts_although_it_was_built_on_each_machine() -> None:
     [
         pytest.param({"platform": WINDOWS}, id="platform"),
         pytest.param({"python": "3.13.0"}, id="python"),
+        pytest.param({"python": "3.12.1 ", "implementation": "pypy"}, id="implementation"),
     ],
 )
 def test_what_the_lock_gives_to_one_place_alone_does_not_count(changes: dict[str, Any]) -> None:
@@ -317,6 +318,33 @@ def test_of_the_first_form_only_versions_are_known() -> None:
     assert compared(one, dataclasses.replace(moved, platform=WINDOWS)).divergent == ["a"]
 
 
+def test_an_inventory_that_knows_no_contents_hides_no_difference_of_others() -> None:
+    edited = made("pip+uv", {"a": wheel(content="f" * 64)})
+    assert brief(made(), edited, first_form(made("venv+poetry"))) == [
+        ("warning", "content", "a"),
+        ("note", "unrecorded", ""),
+    ]
+
+
+def test_no_version_is_not_the_same_as_no_package() -> None:
+    nameless = made("pip+uv", {"x": wheel("", owner="other")})
+    (finding,) = findings(made(), nameless)
+    assert finding.why.startswith("none in venv+uv, no version in pip+uv: ")
+    (finding,) = findings(made(changes={"x": wheel()}), nameless)
+    assert finding.why.startswith("1.0 in venv+uv, no version in pip+uv: ")
+
+
+def test_what_an_environment_was_made_from_may_be_unknown() -> None:
+    one, other = made(), made("pip+uv", {"a": wheel("1.1", owner="")}, inputs={}, derived=())
+    version, note = findings(one, other)
+    assert version.why.endswith(": the inventories do not say whose choice that is")
+    assert (note.severity, note.kind, note.why) == (
+        "note",
+        "inputs",
+        "nobody knows which files pip+uv was made from",
+    )
+
+
 # --- the project at hand -------------------------------------------------------------------------------------------
 
 LOCK = """\
@@ -402,6 +430,22 @@ def test_labels_tell_the_inventories_apart_and_name_no_folder_of_the_machine(tmp
     ]
 
 
+def test_no_inventory_takes_the_label_of_another_and_none_counts_twice(tmp_path: Path) -> None:
+    real = tmp_path / "real.json"
+    real.touch()
+    (tmp_path / "link.json").symlink_to(real)
+    there = [
+        made("a", origin=Path("/x/s/i.json")),
+        made("a (s/i.json) #2", origin=real),
+        made("a", origin=Path("/y/s/i.json")),
+        made("a (s/i.json) #2", origin=tmp_path / "link.json"),
+        made("a (s/i.json) #2", origin=tmp_path / "sub" / ".." / "real.json", python="", platform=Platform()),
+    ]
+    assert list(labelled(there, tmp_path)) == ["a (s/i.json)", "a (s/i.json) #2", "a (s/i.json) #3"]
+    nowhere = [made("b", origin=Path("/p")), made("b", origin=Path("/q"), python="", platform=Platform())]
+    assert list(labelled(nowhere, tmp_path)) == ["b (3.12.1 on linux x86_64)", "b (? on ?)"]
+
+
 # --- reports -------------------------------------------------------------------------------------------------------
 
 
@@ -421,6 +465,12 @@ def test_the_findings_and_the_table_are_in_every_form() -> None:
     assert "| package | venv+uv | pip+uv | venv+poetry |\n| --- | --- | --- | --- |\n| a | 1.0 | 1.1 | 1.0 |" in text
     assert tables.lines(comparison)[0] == "divergent: 3 environments, 4 packages; not the same versions"
     assert "  identical  venv+uv and venv+poetry" in tables.lines(comparison)
+
+
+def test_what_an_inventory_says_is_no_markup() -> None:
+    text = tables.markdown(compared(made("<b>|[x](y)"), made("pip+uv", {"a": wheel("|<i>")})))
+    assert "| package | \\<b\\>\\|\\[x\\](y) | pip+uv |" in text
+    assert "| a | 1.0 | \\|\\<i\\> |" in text
 
 
 def test_the_table_shows_which_contents_differ(capsys: pytest.CaptureFixture[str]) -> None:
@@ -444,7 +494,7 @@ def certified(tmp_path: Path, *there: Inventory) -> Path:
 
 def verified(path: Path, *there: Inventory, now: Mapping[str, str] | None = None) -> Findings:
     known = certificate.read(path)
-    return certificate.verify(known, there, INPUTS if now is None else now, name="parity.json", subject="/p")
+    return verifying.verify(known, there, INPUTS if now is None else now, name="parity.json", subject="/p")
 
 
 def test_a_certificate_is_as_its_schema_has_it_and_equal_for_equal_comparisons(tmp_path: Path) -> None:
@@ -502,6 +552,58 @@ def test_what_is_built_on_each_machine_may_have_other_files_later(tmp_path: Path
     )
 
 
+def test_condas_packages_are_certified_too(tmp_path: Path) -> None:
+    newer = {**CONDA, "openssl": CondaPackage("3.4", "h1", "conda-forge"), "zlib": CondaPackage("1.3", "h0")}
+    both = made("conda+uv", conda=CONDA), made("conda+poetry", conda=CONDA)
+    path = certified(tmp_path, *both)
+    assert json.loads(path.read_text("utf-8"))["conda"]["openssl"] == [
+        {"version": "3.3", "build": "h1", "in": ["conda+uv", "conda+poetry"]}
+    ]
+    assert verified(path, *both).findings == []
+    assert [(each.kind, each.why) for each in verified(path, made("conda+uv", conda=newer), both[1]).findings] == [
+        ("conda", "openssl was 3.3 h1 in conda+uv, and is 3.4 h1 now"),
+        ("conda", "zlib was absent in conda+uv, and is 1.3 h0 now"),
+    ]
+
+
+def test_of_the_same_hybrid_the_one_with_the_same_python_is_meant(tmp_path: Path) -> None:
+    old, new = (made(python=version, origin=Path(version)) for version in ("3.11.7", "3.12.1"))
+    path = certified(tmp_path, old, new)
+    moved = [dataclasses.replace(each, tools={"uv": "0.14"}) for each in (new, old)]
+    assert verified(path, *moved).findings == []
+    (finding, unverified) = verified(path, dataclasses.replace(old, python="3.13.0")).findings
+    assert (finding.kind, unverified.kind) == ("python", "unverified")
+
+
+def test_outside_of_a_project_the_files_are_not_verified_and_that_is_said(tmp_path: Path) -> None:
+    known = certificate.read(certified(tmp_path, made(), made("pip+uv")))
+    found = verifying.verify(known, [made(), made("pip+uv")], None, name="parity.json", subject="/p")
+    assert [(each.severity, each.kind) for each in found.findings] == [("note", "unverified")]
+    assert "whether poetry.lock, pyproject.toml are still the same" in found.findings[0].why
+
+
+def recertified(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text("utf-8"))
+    change(content)
+    path.write_text(json.dumps({**content, "digest": certificate.digest(content)}), encoding="utf-8")
+
+
+def test_a_verdict_that_the_inventories_do_not_bear_out_is_found_under_any_digest(tmp_path: Path) -> None:
+    there = (made(), made("pip+uv", {"a": wheel("1.1")}))
+    path = certified(tmp_path, *there)
+    recertified(path, lambda content: content.update(verdict="identical"))
+    with pytest.raises(LabError, match="'verdict' is not as its schema has it"):
+        certificate.read(path)
+    recertified(path, lambda content: content["pairs"][0].update(verdict="identical"))
+    (finding,) = verified(path, *there).findings
+    assert (finding.kind, finding.why) == (
+        "verdict",
+        "venv+uv and pip+uv are divergent, and it says that they are identical",
+    )
+    recertified(path, lambda content: content["packages"].update(a=[{**content["packages"]["a"][0], "in": ["pip+uv"]}]))
+    assert {each.kind for each in verified(path, *there).findings} == {"verdict", "absent", "version"}
+
+
 def test_a_certificate_of_a_divergence_certifies_no_parity(tmp_path: Path) -> None:
     there = (made(), made("pip+uv", {"a": wheel("1.1")}))
     assert [each.kind for each in verified(certified(tmp_path, *there), *there).findings] == ["verdict"]
@@ -525,6 +627,11 @@ def test_whatever_is_changed_in_a_certificate_is_found(tmp_path: Path, key: str)
         ({"version": 2}, "a certificate of version 2"),
         ({"digest": None}, "no certificate: it has no digest"),
         ({"verdict": "fine"}, "'verdict' is not as its schema has it"),
+        ({"inventories": {}, "pairs": []}, "'inventories' is not as its schema has it"),
+        ({"pairs": []}, "'pairs' is not as its schema has it"),
+        ({"pairs": [{"first": "venv+uv", "second": [], "verdict": "identical"}]}, "'pairs' is not as its schema"),
+        ({"conda": {"openssl": [{"version": "3"}]}}, "'conda' is not as its schema has it"),
+        ({"classes": {"a": "x"}}, "'classes' is not as its schema has it"),
         ({"inventories": {"a": {}}}, "'inventories' is not as its schema has it"),
         ({"inputs": {"a": []}}, "'inputs' is not as its schema has it"),
         ({"packages": {"a": [{"version": 1}]}}, "'packages' is not as its schema has it"),
@@ -542,6 +649,12 @@ def test_what_is_no_certificate_is_refused_even_under_a_digest_of_its_own(
         certificate.read(path)
     assert message in caught.value.message
     assert caught.value.code == WRONG
+
+
+def test_what_is_no_json_is_called_no_certificate(tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(LabError, match=r"no certificate: .*make a new one with `invoke parity`$"):
+        certificate.read(tmp_path / "list.json")
 
 
 def test_a_certificate_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -576,6 +689,6 @@ def test_nothing_but_an_error_comes_of_any_certificate(tmp_path: Path, data: Any
             known = certificate.read(path)
         except LabError:
             continue
-        found = certificate.verify(known, [made(), made("pip+poetry")], INPUTS, name="parity.json", subject="/p")
+        found = verifying.verify(known, [made(), made("pip+poetry")], INPUTS, name="parity.json", subject="/p")
         assert report.as_json(found)
         assert report.markdown(found)

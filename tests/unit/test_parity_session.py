@@ -178,7 +178,7 @@ def test_what_fails_leaves_nothing_to_be_compared_later(world: World) -> None:
 
 def test_a_divergence_fails_and_is_shown(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.versions["pip+uv"] = "1.1"
-    with pytest.raises(Ended, match=r"^error: the environments diverge: 1 findings"):
+    with pytest.raises(Ended, match=r"^error: the environments diverge: 1 finding above"):
         run()
     shown = capsys.readouterr().out
     assert "divergent: 4 environments" in shown
@@ -271,6 +271,60 @@ def test_a_certificate_is_verified_against_what_is_there(world: World, capsys: p
     assert "a was 1.0 in pip+uv, and is 1.1 now" in shown
 
 
+def test_what_was_made_from_the_files_of_now_counts(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.leave("venv+uv", made_from={"pyproject.toml": "0" * 64}, python="3.11.7")
+    world.leave("pip+uv", made_from={"pyproject.toml": "0" * 64})
+    assert run().logged[2:] == [
+        *(f"{hybrid}: set up on a copy" for hybrid in VENVS),
+    ]
+    capsys.readouterr()
+    assert invoke(verify=".mlops-lab/parity.json", json=True) == 0
+    assert len(json.loads(capsys.readouterr().out)["facts"]["verified"]) == 4
+    assert invoke(json=True) == 0
+    assert json.loads(capsys.readouterr().out)["findings"] == []
+
+
+def test_the_table_is_shown_although_the_certificate_cannot_be_written(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for hybrid in VENVS:
+        world.leave(hybrid)
+    (world.root / ".mlops-lab" / "parity.json").mkdir()
+    with pytest.raises(Ended, match=r"parity\.json: cannot be written: it is a folder"):
+        run()
+    assert "identical: 4 environments" in capsys.readouterr().out
+    # Nobody asks the task for it.
+    assert invoke() == 0
+    said = capsys.readouterr()
+    assert "identical: 4 environments" in said.out
+    assert said.err.startswith("no certificate: ")
+    assert invoke(certificate=".mlops-lab") == 2
+
+
+def test_the_environment_that_is_asked_for_is_compared_with_files(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlops_lab.environment import Stamp, write_stamp
+
+    file = world.leave("pip+uv")
+    prefix = world.root / "here"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin" / "python").touch()
+    (prefix / "pyvenv.cfg").touch()
+    write_stamp(prefix, Stamp(str(world.root), "venv+uv", fingerprint={}))
+    monkeypatch.setattr(taking, "take", lambda steps: world.inventory(steps.hybrid.name, origin=prefix))
+    assert invoke(file, prefix=str(prefix), hybrid="venv+uv", json=True) == 0
+    assert list(json.loads(capsys.readouterr().out)["examined"]) == ["pip+uv", "venv+uv"]
+    assert invoke(file, hybrid="nope") == 2
+    # Nobody has to say again which hybrid made it, and nobody can say otherwise.
+    project.find(world.root).remember(hybrid="pip+uv")
+    assert invoke(inventory="x.json", prefix=str(prefix)) == 0
+    assert inventories.read(Path("x.json")).hybrid == "venv+uv"
+    capsys.readouterr()
+    assert invoke(inventory="x.json", prefix=str(prefix), hybrid="pip+uv") == 2
+    assert "was made with venv+uv, not with pip+uv: say `--hybrid venv+uv`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("files", "flags", "code", "message"),
     [
@@ -282,7 +336,9 @@ def test_a_certificate_is_verified_against_what_is_there(world: World, capsys: p
         ((), {"certificate": "x", "verify": "y"}, 2, "--certificate and --verify do not go together"),
         ((), {"verify": "pyproject.toml"}, 2, "pyproject.toml: no JSON"),
         ((), {"verify": "none.json"}, 2, "none.json: cannot be read"),
-        ((), {"inventory": "no/such/folder.json"}, 2, "there is no such folder to write into"),
+        ((), {"inventory": "."}, 2, ".: cannot be written: it is a folder"),
+        ((), {"inventory": "x.json", "json": True}, 2, "--inventory and --json do not go together"),
+        (("y.json",), {"inventory": "x.json"}, 2, "--inventory and files do not go together"),
     ],
 )
 def test_wrong_words_and_files_are_refused(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_lab.errors import LabError
-from mlops_lab.parity.judging import CLASSES, VERDICTS, Pair, Verdict, class_of, judge
+from mlops_lab.parity.judging import CLASSES, VERDICTS, Pair, Verdict, class_of, judge, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Mapping, Sequence
 
     from mlops_lab.inventories import Inventory
     from mlops_lab.parity.judging import Gives
@@ -36,7 +37,7 @@ class Comparison:
     @property
     def verdict(self) -> Verdict:
         """The verdict over all: that of the pair that is least alike."""
-        return VERDICTS[max(VERDICTS.index(pair.verdict) for pair in self.pairs)]
+        return worst(pair.verdict for pair in self.pairs)
 
     @property
     def packages(self) -> list[str]:
@@ -88,15 +89,17 @@ def labelled(inventories: Sequence[Inventory], home: Path) -> dict[str, Inventor
     """Give each inventory a name for people: its hybrid, where that is not enough its place, then its file.
 
     Args:
-        inventories: The inventories; one that is named twice counts once.
+        inventories: The inventories; one that is named twice, in whichever way, counts once.
         home: The folder that files are named from.
     """
-    distinct = list({inventory.origin.absolute(): inventory for inventory in inventories}.values())
+    distinct = list({_place_of(inventory): inventory for inventory in inventories}.values())
     alike: dict[str, list[Inventory]] = {}
     for inventory in distinct:
         alike.setdefault(inventory.hybrid or "unknown", []).append(inventory)
-    names = [_label(inventory, alike[inventory.hybrid or "unknown"], home) for inventory in distinct]
-    return {_unique(names, number): inventory for number, inventory in enumerate(distinct)}
+    found: dict[str, Inventory] = {}
+    for inventory in distinct:
+        found[_unique(_label(inventory, alike[inventory.hybrid or "unknown"], home), found)] = inventory
+    return found
 
 
 def _label(inventory: Inventory, alike: Sequence[Inventory], home: Path) -> str:
@@ -108,17 +111,22 @@ def _label(inventory: Inventory, alike: Sequence[Inventory], home: Path) -> str:
 
 
 def _place(inventory: Inventory) -> str:
-    return f"{inventory.python} on {inventory.platform}"
+    return f"{inventory.python or '?'} on {str(inventory.platform) or '?'}"
 
 
 def _origin(inventory: Inventory, home: Path) -> str:
     """A file, relative to a folder; of one elsewhere no more than the end: labels are handed on."""
-    path = inventory.origin.absolute()
+    path, home = _place_of(inventory), Path(os.path.realpath(home))
     relative = path.relative_to(home) if path.is_relative_to(home) else None
     parts = relative.parts if relative and relative.parts else path.parts[-2:]
     return "/".join(parts)
 
 
-def _unique(names: Sequence[str], number: int) -> str:
-    before = names[:number].count(names[number])
-    return f"{names[number]} #{before + 1}" if before else names[number]
+def _place_of(inventory: Inventory) -> Path:
+    return Path(os.path.realpath(inventory.origin))
+
+
+def _unique(name: str, taken: Collection[str]) -> str:
+    """The name, with a number where it is taken."""
+    numbered = (f"{name} #{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)

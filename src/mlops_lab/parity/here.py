@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_lab.environment import normalise
 from mlops_lab.errors import LabError
@@ -13,16 +12,14 @@ from mlops_lab.inventories import inputs_of
 from mlops_lab.project import LOCKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlops_lab.inventories import Inventory
+    from mlops_lab.manifests.model import Document
     from mlops_lab.project import Project
 
 __all__ = ["Here"]
-
-# Both managers write the name first, the version next.
-_ENTRY = re.compile(r'^\[\[package\]\]\nname = "([^"\n]+)"\nversion = "([^"\n]+)"', re.MULTILINE)
 
 
 @dataclass
@@ -37,24 +34,19 @@ class Here:
     project: Project | None = None
     environment: Path | None = None
     _hashes: dict[str, str] = field(default_factory=dict, repr=False)
-    _data: dict[str, Any] = field(default_factory=dict, repr=False)
-    _lines: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict, repr=False)
+    _documents: dict[str, Document] = field(default_factory=dict, repr=False)
+    _given: dict[tuple[object, ...], Mapping[str, str] | None] = field(default_factory=dict, repr=False)
 
     def gives(self, inventory: Inventory) -> Mapping[str, str] | None:
         """What the lock gives an environment: name → version; None where another lock, or none, is at hand."""
-        from mlops_lab.manifests.markers import marker_environment
-
-        manager = self._manager(inventory)
-        if manager is None:
+        lock = self._lock_of(inventory)
+        if lock is None:
             return None
-        try:
-            place = marker_environment(inventory.python, inventory.platform.sys_platform)
-            machine = inventory.platform.machine
-            environment = {**place, "platform_machine": machine} if machine else place
-            versions_for, data = self._lock(manager)
-            return versions_for(data, environment, inventory.groups, inventory.extras)
-        except LabError:
-            return None  # a place that markers do not know, or a lock that its own check complains of
+        # Asked for each package of each pair.
+        place = lock.path, inventory.python, inventory.platform, inventory.groups, inventory.extras
+        if place not in self._given:
+            self._given[place] = _given(lock, inventory)
+        return self._given[place]
 
     def is_here(self, inventory: Inventory) -> bool:
         """Whether it is the inventory of the environment of this project."""
@@ -63,9 +55,11 @@ class Here:
     def lines(self, package: str, version: str) -> list[Source]:
         """Where the locks have a package at a version."""
         return [
-            Source(name, line, f"{package} {version}")
+            Source(pin.path, pin.line, f"{package} {version}")
             for name in LOCKS.values()
-            if (line := self._entries(name).get((package, version))) is not None
+            if (lock := self._document(name)) is not None
+            for pin in lock.pins
+            if (pin.name, pin.version) == (package, version)
         ]
 
     def condas(self, package: str) -> list[Source]:
@@ -80,13 +74,14 @@ class Here:
         path = env.path.name if env else ""
         return [Source(path, item.line, item.text) for item in items if normalise(name_of(item.text)) == package]
 
-    def _manager(self, inventory: Inventory) -> str | None:
-        """The manager whose lock the environment was installed from, where that very lock is at hand."""
+    def _lock_of(self, inventory: Inventory) -> Document | None:
+        """The lock that the environment was installed from, where that very one is at hand and sound."""
         own = inventory.hybrid.rpartition("+")[2]
         for manager in sorted(LOCKS, key=lambda each: each != own):
             name = LOCKS[manager]
             if inventory.inputs.get(name) and inventory.inputs[name] == self._hash(name):
-                return manager
+                lock = self._document(name)
+                return lock if lock is not None and not lock.unread else None
         return None
 
     def _hash(self, name: str) -> str:
@@ -95,23 +90,26 @@ class Here:
             self._hashes[name] = inputs_of({name: path})[name] if path and path.is_file() else ""
         return self._hashes[name]
 
-    def _lock(self, manager: str) -> tuple[Callable[..., dict[str, str]], Any]:
-        from mlops_lab.manifests import poetry_lock, uv_lock
+    def _document(self, name: str) -> Document | None:
+        """What a lock says; None where there is none."""
+        from mlops_lab.manifests.documents import read_lenient
 
-        module = {"poetry": poetry_lock, "uv": uv_lock}[manager]
-        if manager not in self._data and self.project is not None:
-            self._data[manager] = module.load(self.project.lock(manager))
-        return module.versions_for, self._data[manager]
+        if self.project is None or not (path := self.project.root / name).is_file():
+            return None
+        if name not in self._documents:
+            self._documents[name] = read_lenient(path, self.project.root)
+        return self._documents[name]
 
-    def _entries(self, name: str) -> Mapping[tuple[str, str], int]:
-        """Package and version → line of the version, in a lock."""
-        if name not in self._lines:
-            path = self.project.root / name if self.project else None
-            text = path.read_text(encoding="utf-8", errors="replace") if path and path.is_file() else ""
-            found, line, last = {}, 1, 0
-            for match in _ENTRY.finditer(text):
-                line += text.count("\n", last, match.start())
-                last = match.start()
-                found[normalise(match[1]), match[2]] = line + 2
-            self._lines[name] = found
-        return self._lines[name]
+
+def _given(lock: Document, inventory: Inventory) -> Mapping[str, str] | None:
+    from mlops_lab.manifests.documents import locked
+    from mlops_lab.manifests.markers import marker_environment
+
+    machine = inventory.platform.machine
+    try:
+        place = marker_environment(inventory.python, inventory.platform.sys_platform)
+        environment = {**place, "platform_machine": machine} if machine else place
+        pins = locked(lock, environment, inventory.groups, inventory.extras)
+    except LabError:
+        return None  # a place that markers do not know
+    return {name: pin.version for name, pin in pins.items()}

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from mlops_lab.environment import SEEDS
+from mlops_lab.environment import SEEDS, same_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mlops_lab.inventories import CondaPackage, Inventory, Package
 
     Gives = Callable[[Inventory], Mapping[str, str] | None]
     """What the lock that is at hand gives an environment; None where it is not the one that was installed from."""
 
-__all__ = ["CLASSES", "VERDICTS", "Difference", "Pair", "Verdict", "class_of", "judge", "unlike_inputs"]
+__all__ = ["CLASSES", "VERDICTS", "Difference", "Pair", "Verdict", "class_of", "judge", "unlike_inputs", "worst"]
 
 Verdict = Literal["identical", "equivalent", "divergent"]
 VERDICTS: tuple[Verdict, ...] = ("identical", "equivalent", "divergent")
-"""Same versions and contents; same versions; neither. The last of several is the one that counts."""
+"""Same versions and contents; same versions; neither."""
 
 CLASSES: Mapping[str, str] = {
     "project": "the project itself",
@@ -107,9 +107,14 @@ class _Two:
             there = inventory.packages.get(name)
             if given is None or given.get(name) == "":  # not at hand, or a version that the lock does not name
                 continue
-            if not _same(given.get(name, ""), there.version if there else ""):
+            if not same_version(given.get(name, ""), there.version if there else ""):
                 return False
         return True
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict over several: that of those who are least alike."""
+    return max(verdicts, key=VERDICTS.index)
 
 
 def judge(labels: tuple[str, str], first: Inventory, second: Inventory, gives: Gives = lambda _: None) -> Pair:
@@ -164,7 +169,7 @@ def _package(name: str, two: _Two) -> Difference | None:
     if first is None or second is None:
         return _absent(name, two, *((first, two.first) if first else (second, two.second)))
     classes = [class_of(name, first, two.first), class_of(name, second, two.second)]
-    if not _same(first.version, second.version):
+    if not same_version(first.version, second.version):
         return _versions(name, two, (first, second), classes)
     if any(classes):
         # What was built from a source of somebody's own is not what another one took from the index.
@@ -231,13 +236,6 @@ def _elsewhere(first: Package, second: Package) -> bool:
     """Whether only one of two packages came from an index, and their files are not known to be the same."""
     sources = {first.source, second.source}
     return "index" in sources and sources > {"index"} and not (first.content and first.content == second.content)
-
-
-def _same(first: str, second: str) -> bool:
-    """Whether two versions are one: `1.0` is `1.0.0`."""
-    from packaging.utils import canonicalize_version
-
-    return first == second or canonicalize_version(first) == canonicalize_version(second)
 
 
 # --- conda's own ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from mlops_lab.parity import Comparison
     from mlops_lab.parity.judging import Difference
 
-__all__ = ["facts", "told"]
+__all__ = ["facts", "few", "told"]
 
-_CAUSES = ("other", "missing", "conda", "groups", "inputs", "locks", "unknown", "source", "unrecorded", "")
-"""The first that holds for a package is told."""
+_CAUSES = ("other", "missing", "conda", "groups", "inputs", "locks", "unknown", "source", "", "unrecorded")
+"""The first that holds for a package is told; the last one explains no difference."""
 _FEW = 5
 _AGAIN = "set {odd} up again from its lock, and compare again"
 _REASONS: Mapping[str, tuple[str, str]] = {
@@ -98,7 +99,7 @@ def _summary(inventory: Inventory) -> dict[str, Any]:
 
 
 def _examined(inventory: Inventory) -> str:
-    return f"{len(inventory.packages)} packages, Python {inventory.python or '?'} on {inventory.platform or '?'}"
+    return f"{len(inventory.packages)} packages, Python {inventory.python or '?'} on {str(inventory.platform) or '?'}"
 
 
 @dataclass
@@ -107,7 +108,6 @@ class _Case:
 
     kinds: set[str] = field(default_factory=set)
     causes: set[str] = field(default_factory=set)
-    labels: set[str] = field(default_factory=set)
 
     @property
     def cause(self) -> str:
@@ -124,16 +124,22 @@ class _Teller:
 
     def heads(self) -> Iterator[Finding]:
         yield from self._inputs()
+        yield from self._unfounded()
         yield from self._chosen()
         yield from self._place("python", lambda each: each.python, "Python")
         yield from self._place("platform", lambda each: str(each.platform), "the platform")
         yield from self._unrecorded()
 
+    @cached_property
+    def _unlike(self) -> list[str]:
+        """The files that not all of them were made from alike."""
+        known = self.comparison.inventories.values()
+        pairs = itertools.combinations(known, 2)
+        return sorted({name for one, other in pairs for name in unlike_inputs(one, other)})
+
     def _inputs(self) -> Iterator[Finding]:
         all_of_them = self.comparison.inventories
-        known = [each for each in all_of_them.values() if each.inputs]
-        names = {name for one in known for other in known if one is not other for name in unlike_inputs(one, other)}
-        for name in sorted(names):
+        for name in self._unlike:
             values = {label: each.inputs.get(name) for label, each in all_of_them.items() if each.inputs}
             said = {
                 label: f"{name} {value[:12]}" if value else f"no {name}" if value is None else f"{name}, changed since"
@@ -152,6 +158,15 @@ class _Teller:
                 otherwise="set all of them up from the same files, and compare again",
             )
 
+    def _unfounded(self) -> Iterator[Finding]:
+        """Those of which nobody knows what they were made from; the first form never says it."""
+        of_all = self.comparison.inventories
+        names = [label for label, each in of_all.items() if not each.inputs and each.form > 1]
+        if names:
+            why = f"nobody knows which files {_and(names)} {'were' if len(names) > 1 else 'was'} made from"
+            sources = _sources(dict.fromkeys(names, "no finished setup of the project"))
+            yield Finding("inputs", "", sources, why, "", "note", "`invoke setup` makes an environment that says so")
+
     def _chosen(self) -> Iterator[Finding]:
         said = {label: _choice(each) for label, each in self.comparison.inventories.items() if each.form > 1}
         if len(set(said.values())) < 2:  # noqa: PLR2004 - one choice
@@ -164,7 +179,7 @@ class _Teller:
             package="",
             sources=_sources(said),
             why="other groups were asked for"
-            + (f", so {_and(_few(names))} {'are' if len(names) > 1 else 'is'} not in all of them" if names else ""),
+            + (f", so {_and(few(names))} {'are' if len(names) > 1 else 'is'} not in all of them" if names else ""),
             command="",
             severity="error" if names else "warning",
             otherwise="set all of them up with the same groups: `invoke setup` takes `--group` several times",
@@ -177,11 +192,13 @@ class _Teller:
             yield Finding(kind, "", _sources(said), why, "", "note")
 
     def _unrecorded(self) -> Iterator[Finding]:
-        names = sorted(name for name, case in self._cases.items() if case.cause == "unrecorded")
+        names = sorted(name for name, case in self._cases.items() if "unrecorded" in case.causes)
         if not names:
             return
         without = {
-            label: f"an inventory of form {each.form}" if each.form == 1 else "packages without a record of their files"
+            label: f"an inventory of form {each.form}"
+            if each.form == 1
+            else "no record of their files, or none to read"
             for label, each in self.comparison.inventories.items()
             if any(name in each.packages and not each.packages[name].content for name in names)
         }
@@ -189,7 +206,7 @@ class _Teller:
             kind="unrecorded",
             package=names[0] if len(names) == 1 else "",
             sources=_sources(without),
-            why=f"nobody knows what the files of {_and(_few(names))} hold, so only versions are compared",
+            why=f"nobody knows what the files of {_and(few(names))} hold, so only versions are compared",
             command="",
             severity="note",
             otherwise="take the inventories anew, with `nox -s check` or `invoke parity --inventory FILE`",
@@ -217,7 +234,6 @@ class _Teller:
                     case = found.setdefault(_key(each), _Case())
                     case.kinds.add(each.kind)
                     case.causes.add(each.cause)
-                    case.labels |= {pair.first, pair.second}
         for case in found.values():
             # Where versions differ, contents and sources do too.
             if case.kinds & {"version", "absent"}:
@@ -225,10 +241,12 @@ class _Teller:
         return dict(sorted(found.items()))
 
     def _version(self, name: str, case: _Case) -> Finding:
-        said, versions, odd = {}, {}, []
+        said: dict[str, str] = {}
+        versions: dict[str, str | None] = {}
+        odd = []
         for label, each in self.comparison.inventories.items():
             package = each.packages.get(name)
-            versions[label] = package.version if package else ""
+            versions[label] = package.version if package else None
             said[label] = f"{name} {package.version}" if package else f"no {name}"
             if package and package.owner == "other":
                 odd.append(label)
@@ -238,8 +256,9 @@ class _Teller:
             elif package is None and name in each.missing:
                 odd.append(label)
                 said[label] += f", and its lock has {each.missing[name]}"
-        lines = [source for version in sorted({*versions.values()} - {""}) for source in self.here.lines(name, version)]
-        why, command, otherwise = self._reason(name, case, odd, versions)
+        there = sorted({version for version in versions.values() if version})
+        lines = [source for version in there for source in self.here.lines(name, version)]
+        why, command, otherwise = self._reason(name, case, odd)
         return Finding(
             kind="version" if "version" in case.kinds else "absent",
             package=name,
@@ -249,17 +268,16 @@ class _Teller:
             otherwise=otherwise,
         )
 
-    def _reason(self, name: str, case: _Case, odd: Sequence[str], versions: Mapping[str, str]) -> tuple[str, str, str]:
+    def _reason(self, name: str, case: _Case, odd: Sequence[str]) -> tuple[str, str, str]:
         """Whose choice led there, the command that mends it, and what else can be done."""
         there = self.comparison.inventories
-        managers = sorted({there[label].hybrid.rpartition("+")[2] for label in versions})
-        files = {file for one in there.values() for two in there.values() for file in unlike_inputs(one, two)}
+        managers = sorted({each.hybrid.rpartition("+")[2] for each in there.values()})
         values = {
             "name": name,
             "odd": _and(odd),
             "condas": _and(_of(there, name, "conda")),
-            "files": _and(sorted(files)),
-            "locks": f"the locks of {_and(managers)} do" if len(managers) > 1 else f"the locks of {managers[0]} do",
+            "files": _and(self._unlike),
+            "locks": f"the locks of {_and(managers)} do",
         }
         why, otherwise = _REASONS[case.cause]
         command = "invoke lock" if case.cause == "locks" else ""
@@ -272,7 +290,7 @@ class _Teller:
         there = {label: each for label, each in self.comparison.inventories.items() if name in each.packages}
         packages = {label: each.packages[name] for label, each in there.items()}
         said = {
-            label: f"{name} {package.version} {package.content[:12]}"
+            label: f"{name} {package.version} {package.content[:12] or '(nobody knows)'}"
             + (f" from a {package.source}" if package.source not in {"index", ""} else "")
             for label, package in packages.items()
         }
@@ -283,7 +301,7 @@ class _Teller:
             elsewhere = [label for label, package in packages.items() if package.source not in {"index", ""}]
             text = f"it is {version} everywhere, and came from elsewhere than the index in {_and(elsewhere)}"
         if files:
-            text += f": {_and(_few(files))}"
+            text += f": {_and(few(files))}"
         elif len({package.tags for package in packages.values()}) > 1:
             text += ": they are other wheels of it"
         here = any(self.here.is_here(each) for each in there.values())
@@ -352,11 +370,11 @@ def _sources(said: Mapping[str, str], last: Sequence[str] = ()) -> tuple[Source,
     return tuple(Source(", ".join(labels), 0, text) for text, labels in ordered)
 
 
-def _spread(versions: Mapping[str, str]) -> str:
-    """`1.0 in a and b, 1.1 in c`."""
+def _spread(versions: Mapping[str, str | None]) -> str:
+    """`1.0 in a and b, none in c`; a record may name no version."""
     by_version: dict[str, list[str]] = {}
     for label, version in versions.items():
-        by_version.setdefault(version or "none", []).append(label)
+        by_version.setdefault("none" if version is None else version or "no version", []).append(label)
     ordered = sorted(by_version.items(), key=lambda item: -len(item[1]))
     return ", ".join(f"{version} in {_and(labels)}" for version, labels in ordered)
 
@@ -365,8 +383,9 @@ def _of(there: Mapping[str, Inventory], name: str, owner: str) -> list[str]:
     return [label for label, each in there.items() if (package := each.packages.get(name)) and package.owner == owner]
 
 
-def _few(names: Sequence[str]) -> list[str]:
-    return [*names[:_FEW], f"{len(names) - _FEW} more"] if len(names) > _FEW else list(names)
+def few(names: Sequence[str], most: int = _FEW) -> list[str]:
+    """The first of many, and how many more there are."""
+    return [*names[:most], f"{len(names) - most} more"] if len(names) > most else list(names)
 
 
 def _and(names: Iterable[str]) -> str:

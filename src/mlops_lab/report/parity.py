@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops_lab.parity import CLASSES
+from mlops_lab.parity.telling import few
+from mlops_lab.report import findings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
+    from typing import TextIO
 
     from rich.console import RenderableType
 
+    from mlops_lab.findings import Findings
+    from mlops_lab.inventories import Package
     from mlops_lab.parity import Comparison
+    from mlops_lab.report.findings import Form
 
-__all__ = ["lines", "markdown", "page"]
+__all__ = ["lines", "markdown", "page", "tell"]
 
 _STYLES = {"identical": "bold green", "equivalent": "bold yellow", "divergent": "bold red"}
 _MEANING = {
@@ -34,12 +40,8 @@ def lines(comparison: Comparison) -> list[str]:
     for grouped, meaning in CLASSES.items():
         names = [name for name, each in comparison.classes.items() if each == grouped]
         if names:
-            found.append(f"  {', '.join(_few(names))}: {meaning}")
+            found.append(f"  {', '.join(few(names, _FEW))}: {meaning}")
     return found
-
-
-def _few(names: Sequence[str]) -> list[str]:
-    return [*names[:_FEW], f"{len(names) - _FEW} more"] if len(names) > _FEW else list(names)
 
 
 def _rows(comparison: Comparison) -> list[list[str]]:
@@ -52,15 +54,16 @@ def _rows(comparison: Comparison) -> list[list[str]]:
             if not each.grouped and each.cause != "unrecorded" and each.kind not in {"conda", "build"}
         }
     )
-    return [[name, *(_cell(comparison, name, label) for label in comparison.inventories)] for name in names]
+    divergent = set(comparison.divergent)
+    there = comparison.inventories.values()
+    return [[name, *(_cell(each.packages.get(name), name in divergent) for each in there)] for name in names]
 
 
-def _cell(comparison: Comparison, name: str, label: str) -> str:
-    package = comparison.inventories[label].packages.get(name)
+def _cell(package: Package | None, divergent: bool) -> str:  # noqa: FBT001 - one of two forms
     if package is None:
         return _NOWHERE
     # Of the same version, the contents tell two apart.
-    return package.version if name in comparison.divergent else f"{package.version} {package.content[:8]}"
+    return package.version if divergent else f"{package.version} {package.content[:8]}"
 
 
 def page(comparison: Comparison) -> RenderableType:
@@ -85,10 +88,31 @@ def page(comparison: Comparison) -> RenderableType:
 
 def markdown(comparison: Comparison) -> str:
     """The same in GitHub's Markdown."""
-    found = [f"**{comparison.verdict}**", "", *(f"- {line.strip()}" for line in lines(comparison)), ""]
+    said = (findings.escaped(line.strip()) for line in lines(comparison))
+    found = [f"**{comparison.verdict}**", "", *(f"- {line}" for line in said), ""]
     if rows := _rows(comparison):
         heading = ["package", *comparison.inventories]
         table = [heading, ["---"] * len(heading), *rows]
-        found += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in table]
+        found += [f"| {' | '.join(map(findings.escaped, row))} |" for row in table]
         found.append("")
     return "\n".join(found) + "\n"
+
+
+def tell(
+    found: Findings,
+    comparison: Comparison,
+    form: Form = "text",
+    *,
+    environ: Mapping[str, str],
+    out: TextIO,
+    notes: TextIO,
+) -> None:
+    """Show a comparison and what was found in it; the arguments are those of `findings.tell`."""
+    details = markdown(comparison)
+    if form == "text":
+        from mlops_lab.report.pages import show_page
+
+        show_page(page(comparison))
+    elif form == "markdown":
+        out.write(details)
+    findings.tell(found, form, environ=environ, out=out, notes=notes, details=details)
