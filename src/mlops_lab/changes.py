@@ -103,13 +103,14 @@ def change(
     return done
 
 
-def lock(steps: Steps, leader: str | None = None, *, dry_run: bool = False) -> Changed:
+def lock(steps: Steps, leader: str | None = None, *, dry_run: bool = False, only_there: bool = False) -> Changed:
     """Lock every version anew with the leader; what is there of the other files follows.
 
     Args:
         steps: The steps to run.
         leader: The manager that shall lead from now on; it starts from the versions that are locked.
         dry_run: Whether to show only what would change.
+        only_there: Whether the hybrid's own lock is left unmade where there is none.
 
     Raises:
         LabError: There is no such manager (code 2), or a step failed (code 1): every file is then as it was before.
@@ -121,11 +122,12 @@ def lock(steps: Steps, leader: str | None = None, *, dry_run: bool = False) -> C
     _ready(steps, install=False)
 
     def act(on: Steps) -> None:
-        drafting.share_indexes(on, drafting.followers(on) | ({leader} if leader else set()))
+        others = _there(on) if only_there else drafting.followers(on)
+        drafting.share_indexes(on, others | ({leader} if leader else set()))
         if leader is not None:
             _hand_lead(on, leader)
         on.step("lock")
-        drafting.follow(on, drafting.followers(on), requirements=True)
+        drafting.follow(on, others, requirements=True)
 
     title = "lock" if leader is None else f"lock --leader {leader}"
     return _make(steps, title, act, install=False, dry_run=dry_run)
@@ -140,7 +142,7 @@ def align(steps: Steps) -> Changed:
     _ready(steps, install=False)
 
     def act(on: Steps) -> None:
-        there = {each for each in LOCKS if on.project.lock(each).exists()}
+        there = _there(on)
         try:
             drafting.follow(on, there, requirements=True)
         except CommandFailed:
@@ -151,6 +153,11 @@ def align(steps: Steps) -> Changed:
             drafting.follow(on, there, requirements=True)
 
     return _make(steps, "drift --fix", act, install=False)
+
+
+def _there(on: Steps) -> set[str]:
+    """The managers whose locks are there."""
+    return {manager for manager in LOCKS if on.project.lock(manager).exists()}
 
 
 def _hand_lead(on: Steps, leader: str) -> None:
@@ -235,11 +242,22 @@ def undo(steps: Steps, *, install: bool = True, dry_run: bool = False) -> Change
             else:
                 (on.project.root / name).unlink(missing_ok=True)
         on.lead()
-        # What another command has derived since follows, and stays no longer than the lock that it followed.
+        # What another command has derived since follows, and stays no longer than the lock that it followed. What the
+        # change wrote is as it was before, even where that was behind a manifest that somebody had edited.
         if on.project.lock(on.leader).exists():
-            drafting.follow(on, drafting.followers(on), requirements=True)
+            since = {manager for manager in _there(on) if LOCKS[manager] not in entry.files}
+            if installed and not on.project.lock(on.hybrid.manager).exists():
+                since.add(on.hybrid.manager)
+            drafting.follow(on, since, requirements=on.requirements.name not in entry.files)
 
-    return _make(steps, f"undo {entry.title}", act, install=installed, dry_run=dry_run, undoes=entry.folder.name)
+    try:
+        return _make(steps, f"undo {entry.title}", act, install=installed, dry_run=dry_run, undoes=entry.folder.name)
+    except CommandFailed as error:
+        if installed:
+            # No manager installs from a lock that is older than a manifest that somebody has edited.
+            alone = "take back the files alone with `invoke undo --no-install`"
+            error.hint = f"{error.hint}, or {alone}" if error.hint else alone
+        raise
 
 
 def _last(steps: Steps) -> Entry:

@@ -161,14 +161,17 @@ FILES = [
     (
         "poetry.lock",
         "[[package]\n",
-        f"poetry.lock:1:10: Expected ']]' at the end of an array declaration: {NOT_TOML}",
+        (
+            "poetry.lock:1:10: Expected ']]' at the end of an array declaration: "
+            "take it as it was with `git checkout`, or delete it: `mlops-lab lock` makes it anew"
+        ),
     ),
     (
         "poetry.lock",
         "version = 1\n<<<<<<< ours\n",
         (
             "poetry.lock:2:1: a merge conflict is not resolved: a merge left both sides in the file: "
-            "keep one of them, or take the file as it was with `git checkout`"
+            "keep one of them, as `git checkout --ours poetry.lock` does, then `mlops-lab lock`"
         ),
     ),
 ]

@@ -319,8 +319,33 @@ def test_the_undo_of_another_leader_lets_the_one_before_lead_again(make: Make) -
     changes.lock(steps, "uv")
     steps, machine = make("venv+uv")
     changes.undo(steps)
-    assert machine.ran == [FOLLOW]
+    assert machine.ran == []
     assert (machine.root / "poetry.lock").read_text(encoding="utf-8") == poetry_lock("1.0")
+    assert (machine.root / "uv.lock").read_text(encoding="utf-8") == uv_lock("0.9")
+
+
+def test_a_lock_that_nobody_made_is_not_made_to_mend_another_one(make: Make) -> None:
+    steps, machine = make("venv+uv", uv_lock=None)
+    machine.version = "1.1"
+    assert {*changes.lock(steps, only_there=True).files} == {"poetry.lock", "requirements.txt"}
+    assert not (machine.root / "uv.lock").exists()
+    changes.undo(make("venv+uv", uv_lock=None)[0])
+    assert not (machine.root / "uv.lock").exists()
+    changes.lock(make("venv+uv", uv_lock=None)[0])
+    assert (machine.root / "uv.lock").exists()
+
+
+def test_locks_that_were_behind_the_manifest_come_back_as_they_were(make: Make) -> None:
+    """Nothing follows a lock that is older than the manifest: no manager takes its versions."""
+    steps, machine = make("venv+poetry", poetry_lock=poetry_lock("0.8"), uv_lock=uv_lock("0.9"), requirements_txt=None)
+    before = snapshot(machine.root)
+    machine.version = "1.0"
+    changes.lock(steps)
+    steps, machine = make("venv+poetry", requirements_txt=None)
+    assert snapshot(machine.root) != before
+    assert {"poetry.lock", "uv.lock"} <= {*changes.undo(steps).files}
+    assert machine.ran == []
+    assert snapshot(machine.root) == before
 
 
 def test_an_undo_that_another_change_overtook_loses_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,6 +406,19 @@ def test_a_lock_that_came_later_follows_an_undo(make: Make) -> None:
     machine.version = "1.0"
     changes.undo(steps)
     assert (machine.root / "uv.lock").read_text(encoding="utf-8") == uv_lock("1.0")
+
+
+def test_an_undo_that_cannot_be_installed_says_that_the_files_alone_can_be_taken_back(make: Make) -> None:
+    recipe.setup(make()[0], Request())
+    steps, machine = make()
+    machine.version = "1.1"
+    changes.change(steps, "update", ["a"])
+    steps, machine = make()
+    machine.fails, machine.fails_once = "poetry check", True
+    with pytest.raises(CommandFailed) as caught:
+        changes.undo(steps)
+    assert caught.value.hint.endswith("take back the files alone with `invoke undo --no-install`")
+    assert changes.undo(make()[0], install=False).files
 
 
 # --- without an environment ---

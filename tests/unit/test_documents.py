@@ -174,7 +174,10 @@ def test_what_is_not_there_or_no_file(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_a_document_with_a_note(tmp_path: Path) -> None:
     root = project(tmp_path, {"sub/poetry.lock": "[metadata]\n<<<<<<< HEAD\n"})
-    hint = "a merge left both sides in the file: keep one of them, or take the file as it was with `git checkout`"
+    hint = (
+        "a merge left both sides in the file: keep one of them, as `git checkout --ours poetry.lock` does, "
+        "then `invoke lock`"
+    )
     assert documents.read_lenient(root / "sub/poetry.lock", root) == Document(
         path="sub/poetry.lock",
         format="poetry.lock",

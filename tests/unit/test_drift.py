@@ -313,6 +313,61 @@ def test_of_an_environment_without_a_stamp_nobody_knows_the_groups(world: World)
     world.install({"numpy": "2.1.0", "six": "1.16", "stray": "1"}, stamped=False)
     finding = world.one()
     assert (finding.package, finding.severity, finding.mend) == ("stray", "warning", "")
+    assert (finding.command, finding.otherwise) == ("", "`invoke add stray` makes it official, or uninstall it")
+
+
+def test_what_somebody_else_has_made_is_rebuilt_only_on_request(world: World) -> None:
+    """`invoke install` refuses it, and `invoke setup` does so too without --force."""
+    world.install({"numpy": "2.0.0"}, stamped=False)
+    (world.root / ".venv" / "pyvenv.cfg").write_text("version = 3.10.1\n", encoding="utf-8")
+    found = world.found()
+    assert {(each.kind, each.package) for each in found} == {
+        ("installed", "numpy"),
+        ("installed", "six"),
+        ("python", ""),
+    }
+    assert {(each.command, each.mend) for each in found} == {("invoke setup --force", "")}
+    yourself = "install it yourself: mlops-lab did not make .venv, and makes it anew"
+    assert {each.otherwise.partition(";")[0] for each in found if each.package} == {yourself}
+    (world.root / ".venv").rename(world.root / "my env")
+    every = drift.examine(drift.subject_at(world.root, {}, str(world.root / "my env"))).findings
+    name = str(world.root / "my env")
+    assert {each.command for each in every} == {f"invoke setup --force --prefix '{name}'"}
+
+
+def test_the_commands_name_the_environment_that_was_asked_for(world: World) -> None:
+    world.install({**INSTALLED, "numpy": "2.0.0"})
+    (world.root / ".venv").rename(world.root / "other")
+    (finding,) = drift.examine(drift.subject_at(world.root, {}, str(world.root / "other"))).findings
+    assert (finding.package, finding.command) == ("numpy", f"invoke install --prefix {world.root / 'other'}")
+
+
+def test_what_was_never_finished_is_finished(world: World) -> None:
+    world.install({"numpy": "2.1.0"})
+    write_stamp(world.root / ".venv", Stamp(str(world.root), "venv+poetry"))
+    finding = world.one()
+    assert (finding.package, finding.command, finding.mend) == ("six", "invoke setup", "setup")
+
+
+def test_an_environment_of_something_else_is_told_once(world: World) -> None:
+    world.install({"numpy": "2.0.0"})
+    packages = "".join(
+        f'[[package]]\nname = "p{number}"\nversion = "1"\ngroups = ["main"]\nfiles = []\n\n' for number in range(20)
+    )
+    world.edit("poetry.lock", "[metadata]", f"{packages}[metadata]")
+    (finding,) = (each for each in world.found() if each.kind == "installed")
+    assert (finding.package, finding.command, finding.mend) == ("", "invoke install", "install")
+    assert finding.why == (
+        ".venv has 24 of the 24 packages of poetry.lock not at all or otherwise (iniconfig, numpy, pytest, …)"
+    )
+
+
+def test_an_environment_without_its_interpreter_is_not_said_to_be_examined(world: World) -> None:
+    world.install(INSTALLED)
+    (world.root / ".venv" / "bin" / "python").unlink()
+    found = drift.examine(drift.subject_at(world.root, {}))
+    assert found.findings == []
+    assert found.examined.keys() == {*FILES}
 
 
 def test_groups_that_the_environment_was_made_without_are_not_missed(world: World) -> None:
@@ -451,14 +506,38 @@ def test_the_follower_gives_way(world: World) -> None:
     assert finding.mend == "follow"
 
 
+def index(*paths: str, version: int = 2) -> bytes:
+    """What Git tracks, each entry with the length of its path before it: https://git-scm.com/docs/index-format."""
+    entries = (bytes(60) + len(path).to_bytes(2, "big") + path.encode() + b"\0" for path in paths)
+    return b"DIRC" + version.to_bytes(4, "big") + len(paths).to_bytes(4, "big") + b"".join(entries)
+
+
 def test_the_lock_that_git_tracks_leads(world: World) -> None:
     (world.root / ".git").mkdir()
-    (world.root / ".git" / "index").write_bytes(b"DIRC\0\0\0\2uv.lock\0pyproject.toml\0")
-    assert drift.subject_at(world.root, {}).leader == "uv"
-    (world.root / ".git" / "index").write_bytes(b"DIRC\0\0\0\2uv.lock\0poetry.lock\0")
-    assert drift.subject_at(world.root, {}).leader == "poetry"
-    (world.root / ".git" / "index").unlink()
+    tracked = world.root / ".git" / "index"
+    for content, leader in (
+        (index("uv.lock", "pyproject.toml"), "uv"),
+        (index("poetry.lock", "sub/uv.lock"), "poetry"),
+        (index("sub/uv.lock"), "poetry"),
+        (index("uv.lock", "poetry.lock"), "poetry"),
+        (index("uv.lock", version=4), "poetry"),
+        (b"", "poetry"),
+    ):
+        tracked.write_bytes(content)
+        assert drift.subject_at(world.root, {}).leader == leader
+    tracked.unlink()
     (world.root / "poetry.lock").unlink()
+    assert drift.subject_at(world.root, {}).leader == "uv"
+
+
+def test_the_lock_that_git_tracks_leads_below_the_top_and_in_a_worktree(world: World) -> None:
+    above = world.root.parent
+    (above / ".git").write_text("gitdir: elsewhere/worktrees/lab\n", encoding="utf-8")
+    (above / "elsewhere" / "worktrees" / "lab").mkdir(parents=True)
+    tracked = above / "elsewhere" / "worktrees" / "lab" / "index"
+    tracked.write_bytes(index("uv.lock"))
+    assert drift.subject_at(world.root, {}).leader == "poetry"
+    tracked.write_bytes(index("lab/uv.lock"))
     assert drift.subject_at(world.root, {}).leader == "uv"
 
 
@@ -594,9 +673,48 @@ def test_a_file_that_is_not_there_is_refused(world: World) -> None:
     assert caught.value.code == WRONG
 
 
-def test_a_folder_with_nothing_in_it_has_no_finding(tmp_path: Path) -> None:
-    found = drift.examine(drift.subject_at(tmp_path, {}))
-    assert (found.findings, dict(found.examined)) == ([], {})
+def test_a_folder_with_nothing_in_it_is_not_called_sound(tmp_path: Path) -> None:
+    with pytest.raises(LabError) as caught:
+        drift.examine(drift.subject_at(tmp_path, {}))
+    assert (caught.value.message, caught.value.code) == (f"there is no file that names packages in {tmp_path}", 2)
+    assert caught.value.hint.startswith("go to the project, or name files such as pyproject.toml")
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "conda.yml").symlink_to("gone.yml")
+    (tmp_path / "requirements.txt").symlink_to("requirements.txt")
+    (tmp_path / "requirements-dev.txt").write_text("six\n", encoding="utf-8")
+    every = drift.examine(drift.subject_at(tmp_path, {})).findings
+    assert [(each.sources[0].path, each.why) for each in every] == [
+        ("conda.yml", "leads to gone.yml, which is not there"),
+        ("requirements.txt", "cannot be read: Too many levels of symbolic links"),
+    ]
+    assert [each.otherwise for each in every] == ["mend the link", f"see `ls -l {tmp_path / 'requirements.txt'}`"]
+    with pytest.raises(LabError, match="there is no file "):
+        drift.examine(drift.subject_at(tmp_path, {}), [tmp_path / "requirements.txt"])
+
+
+def test_a_file_that_is_named_twice_is_one(world: World) -> None:
+    world.edit("uv.lock", 'name = "six"\nversion = "1.16"', 'name = "six"\nversion = "1.17"')
+    assert world.one("uv.lock", "./uv.lock") == world.one("uv.lock")
+
+
+def test_a_header_that_was_written_in_a_folder_is_followed_there(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    header = (
+        "#\n# This file is autogenerated by pip-compile with Python 3.12\n# by the following command:\n#\n#    {}\n#\n"
+    )
+    (tmp_path / "requirements" / "dev.in").write_text("six>=1.17\n", encoding="utf-8")
+    for command, told in (
+        ("pip-compile dev.in --output-file=dev.txt", "`pip-compile dev.in --output-file=dev.txt` in requirements"),
+        ("pip-compile requirements/dev.in -o requirements/dev.txt", "-o requirements/dev.txt`"),
+    ):
+        text = header.format(command) + "six==1.16\n    # via -r dev.in\n"
+        (tmp_path / "requirements" / "dev.txt").write_text(text, encoding="utf-8")
+        (found,) = drift.examine(drift.subject_at(tmp_path, {})).findings
+        assert (found.kind, found.package) == ("violation", "six")
+        assert found.otherwise.startswith("make it again with `pip-compile ")
+        assert found.otherwise.endswith(told)
 
 
 BROKEN: dict[str, Callable[[World], None]] = {

@@ -45,7 +45,7 @@ def test_the_task_is_there() -> None:
 def test_what_is_found_ends_with_one(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["drift"]) == 1
     out = capsys.readouterr().out
-    assert f"drift: 1 conflict in {root}" in out
+    assert f"drift: 1 finding in {root}: conflict" in out
     assert "no version of numpy is both" in out
     assert "requirements.txt:2" in out
     assert "edit conda.yml:4 or requirements.txt:2" in out
@@ -70,7 +70,7 @@ def test_programs_get_json_alone(root: Path, capsys: pytest.CaptureFixture[str])
 def test_pull_requests_get_markdown_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["drift", "--markdown"]) == 1
     out = capsys.readouterr().out
-    assert out.startswith("### ❌ drift: 1 conflict")
+    assert out.startswith("### ❌ drift: 1 finding in ")
     assert "| conflict | `numpy` |" in out
 
 
@@ -82,7 +82,7 @@ def test_github_is_told(root: Path, capsys: pytest.CaptureFixture[str], monkeypa
     out, err = capsys.readouterr()
     assert json.loads(out)["findings"]
     assert "::error file=requirements.txt,line=2,title=conflict numpy::" in err
-    assert "drift: 1 conflict" in (root / "summary.md").read_text(encoding="utf-8")
+    assert "drift: 1 finding in " in (root / "summary.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ def test_github_is_told(root: Path, capsys: pytest.CaptureFixture[str], monkeypa
         (["drift", "--", "notes.md"], "notes.md is no file that names packages"),
         (["drift", "--prefix", "nowhere"], "there is no environment of this project at nowhere"),
         (["drift", "stray"], "No idea what 'stray' is!"),
+        (["drift", "--hybrid", "venv+poety"], "there is no hybrid 'venv+poety'"),
     ],
 )
 def test_wrong_words_end_with_two(
@@ -117,9 +118,10 @@ def test_nothing_is_written(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     (root / "pyproject.toml").write_text('[project]\nname = "p"\nversion = "1"\n', encoding="utf-8")
     before = sorted(root.rglob("*"))
     cli.main(["drift"])
-    cli.main(["drift", "--fix"])  # nothing here is a tool's to mend
-    assert sorted(root.rglob("*")) == before
     assert capsys.readouterr().err == ""
+    cli.main(["drift", "--fix"])
+    assert sorted(root.rglob("*")) == before
+    assert capsys.readouterr().err == "nothing is mended: what was found is for a person to decide\n"
 
 
 # --- mending -------------------------------------------------------------------------------------------------------
@@ -140,8 +142,9 @@ def test_which_recipe_mends_files(mends: list[str], called: str, monkeypatch: py
     ran = []
 
     def standing_in(name: str) -> Any:
-        def run(_steps: object) -> Changed:
+        def run(_steps: object, **words: bool) -> Changed:
             ran.append(name)
+            assert words == ({"only_there": True} if name == "lock" else {})
             return Changed(name, MOVED, ["uv.lock"], installed=False, dry_run=False, seconds=1.0)
 
         return run

@@ -51,7 +51,7 @@ def test_the_page_names_both_sides_and_what_mends_it() -> None:
     assert (
         rendered(FOUND)
         == """\
-drift: 2 conflict, 1 variable in /p
+drift: 3 findings in /p: conflict (2), variable
 
 ✗ conflict   numpy  poetry.lock has numpy 2.1.0, and uv.lock has numpy 2.0.0
     poetry.lock:12  numpy 2.1.0
@@ -77,6 +77,13 @@ def test_nothing_found_is_said_with_what_was_examined_and_without_rich(monkeypat
         "drift: nothing found in /p\nmended: `invoke lock`\nexamined in 0.50 s: poetry.lock (2 pins)\n",
         "",
     )
+
+
+def test_what_was_mended_is_told_in_the_words_that_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["mlops-lab", "drift", "--fix"])
+    found = Findings("drift", "/p", (), {}, mended=["uv.lock; `invoke undo` takes it back"])
+    assert "mended: uv.lock; `mlops-lab undo` takes it back\n" in told(found)[0]
+    assert json.loads(report.as_json(found))["mended"] == ["uv.lock; `mlops-lab undo` takes it back"]
 
 
 def test_an_empty_place_is_not_called_healthy() -> None:
@@ -111,7 +118,7 @@ def test_every_field_of_the_schema_is_described() -> None:
 def test_markdown_has_a_row_for_each_finding() -> None:
     sides = "`poetry.lock:12` numpy 2.1.0<br>`uv.lock:7` numpy 2.0.0"
     assert report.markdown(FOUND).splitlines() == [
-        "### ❌ drift: 2 conflict, 1 variable in /p",
+        "### ❌ drift: 3 findings in /p: conflict (2), variable",
         "",
         "| error | package | where | why | what mends it |",
         "| --- | --- | --- | --- | --- |",
@@ -143,7 +150,7 @@ def test_on_github_each_finding_stands_beside_its_line_and_in_the_summary(tmp_pa
         "::error title=conflict torch::no version fits",
         "::warning title=variable::other packages come first; unset PYTHONPATH",
     ]
-    assert summary.read_text(encoding="utf-8").startswith("before\n### ❌ drift: 2 conflict")
+    assert summary.read_text(encoding="utf-8").startswith("before\n### ❌ drift: 3 findings in /w/sub: conflict (2)")
 
 
 def test_a_summary_that_github_would_refuse_is_cut(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CONFLICT = "a merge left both sides in the file: keep one of them, or take the file as it was with `git checkout`"
+CONFLICT = "a merge left both sides in the file: keep one of them, as `git checkout --ours {}` does"
+ANEW = "take it as it was with `git checkout`, or delete it: `invoke lock` makes it anew"
 NOT_TOML = "correct the line: the file is not TOML"
 NOT_YAML = "correct the line: the file is not YAML"
 HASH = "--hash=sha256:" + "a" * 64
@@ -44,7 +45,11 @@ def refusal(call: Callable[[], object]) -> tuple[str, str]:
         ("[project\n", "pyproject.toml:1:9: Expected ']' at the end of a table declaration", NOT_TOML),
         ('a = "b', "pyproject.toml:1:7: Unterminated string", NOT_TOML),
         ('[project]\nname="a"\nname="b"\n', "pyproject.toml:3:9: Cannot overwrite a value", NOT_TOML),
-        ("a = 1\n<<<<<<< HEAD\n", "pyproject.toml:2:1: a merge conflict is not resolved", CONFLICT),
+        (
+            "a = 1\n<<<<<<< HEAD\n",
+            "pyproject.toml:2:1: a merge conflict is not resolved",
+            CONFLICT.format("pyproject.toml"),
+        ),
         (b"[a]\n# caf\xe9\n", "pyproject.toml:2:6: not UTF-8 (byte 0xe9)", "save the file as UTF-8"),
         ("a = 1".encode("utf-16"), "pyproject.toml:1:1: not UTF-8 (UTF-16)", "save the file as UTF-8"),
         (
@@ -254,7 +259,11 @@ def test_a_conda_environment_with_nothing_in_it(tmp_path: Path) -> None:
             "conda.yml:3:5: pip must be a list of texts, not a number",
             "write one text after each hyphen",
         ),
-        ("name: a\n<<<<<<< HEAD\nb: c\n=======\n", "conda.yml:2:1: a merge conflict is not resolved", CONFLICT),
+        (
+            "name: a\n<<<<<<< HEAD\nb: c\n=======\n",
+            "conda.yml:2:1: a merge conflict is not resolved",
+            CONFLICT.format("conda.yml"),
+        ),
         ('a: "\x01"\n', "conda.yml:1:5: character 0x0001 is not allowed", NOT_YAML),
         ("a: [\n", "conda.yml:2:1: expected the node content, but found '<stream end>'", NOT_YAML),
         (b"a: 1\nname: \xe9\n", "conda.yml:2:7: not UTF-8 (byte 0xe9)", "save the file as UTF-8"),
@@ -398,7 +407,11 @@ def test_included_files_are_read_and_constraints_are_not(tmp_path: Path) -> None
             'requirements.txt:2:1: "--index-url https://***@index.example --foo" is nothing that pip takes (no such',
             "correct or remove the line",
         ),
-        ("a==1\n<<<<<<< HEAD\n", "requirements.txt:2:1: a merge conflict is not resolved", CONFLICT),
+        (
+            "a==1\n<<<<<<< HEAD\n",
+            "requirements.txt:2:1: a merge conflict is not resolved",
+            CONFLICT.format("requirements.txt"),
+        ),
         ("\n-r requirements.txt\n", "requirements.txt:2:1: requirements.txt includes itself", "remove one of"),
         ("-r gone.txt\n", "requirements.txt:1:1: -r gone.txt: gone.txt: no such file in ", ""),
         (b"# -*- coding: new -*-\n", "requirements.txt:1:1: unknown encoding: new", "save the file as UTF-8"),
@@ -665,35 +678,45 @@ def test_a_uv_workspace_with_conflicting_groups() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message", "hint"),
     [
-        ("poetry.lock", "[[package]\n", "poetry.lock:1:10: Expected ']]' at the end of an array declaration", NOT_TOML),
-        ("poetry.lock", "a = 1\r\n=======\r\n", "poetry.lock:2:1: a merge conflict is not resolved", CONFLICT),
+        ("poetry.lock", "[[package]\n", "poetry.lock:1:10: Expected ']]' at the end of an array declaration", ANEW),
+        (
+            "poetry.lock",
+            "a = 1\r\n=======\r\n",
+            "poetry.lock:2:1: a merge conflict is not resolved",
+            f"{CONFLICT}, then `invoke lock`",
+        ),
         (
             "poetry.lock",
             UV_LOCK,
             "poetry.lock:1:1: not a lock of Poetry: no lock-version in [metadata]",
-            "make a new one: poetry lock",
+            ANEW,
         ),
         (
             "poetry.lock",
             '[metadata]\nlock-version="2.1"\n[[package]]\nname="a"',
             "poetry.lock:1:1: not a lock of Poetry: a [[package]] without name or version",
-            "make a new one: poetry lock",
+            ANEW,
         ),
-        ("uv.lock", ">>>>>>> theirs\n", "uv.lock:1:1: a merge conflict is not resolved", CONFLICT),
+        (
+            "uv.lock",
+            ">>>>>>> theirs\n",
+            "uv.lock:1:1: a merge conflict is not resolved",
+            f"{CONFLICT}, then `invoke lock`",
+        ),
         (
             "uv.lock",
             POETRY_LOCK,
             "uv.lock:1:1: not a lock of uv: no version or no requires-python",
-            "make a new one: uv lock",
+            ANEW,
         ),
         (
             "uv.lock",
             'version=1\nrequires-python=""\n[[package]]\nname="a"',
             "uv.lock:1:1: not a lock of uv: a [[package]] without name or source",
-            "make a new one: uv lock",
+            ANEW,
         ),
     ],
 )
 def test_a_broken_lock(tmp_path: Path, name: str, text: str, message: str, hint: str) -> None:
     reader = poetry_lock.read if name == "poetry.lock" else uv_lock.read
-    assert refusal(lambda: reader(file(tmp_path, name, text))) == (message, hint)
+    assert refusal(lambda: reader(file(tmp_path, name, text))) == (message, hint.format(name))

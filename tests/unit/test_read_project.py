@@ -277,6 +277,28 @@ gone = { requires-python = ">=3.12" }
     ]
 
 
+def test_groups_of_poetry_include_others_in_whatever_order(tmp_path: Path) -> None:
+    text = """\
+[tool.poetry.group.a]
+include-groups = ["b"]
+[tool.poetry.group.b]
+include-groups = ["c", "a"]
+[tool.poetry.group.b.dependencies]
+six = "*"
+[tool.poetry.group.c.dependencies]
+rich = "*"
+"""
+    found = read(tmp_path, text)
+    assert [(each.group, each.name) for each in found.requirements] == [
+        ("a", "six"),
+        ("a", "rich"),
+        ("b", "six"),
+        ("b", "rich"),
+        ("c", "rich"),
+    ]
+    assert not found.unread
+
+
 def test_paths_count_from_the_root(tmp_path: Path) -> None:
     text = '[project]\nname = "a"\ndependencies = ["b"]\n[tool.uv.sources]\nb = { path = "../b" }\n[tool.setuptools.dynamic]\ndependencies = { file = ["in.txt"] }\n'  # noqa: E501
     found = read(tmp_path, text, "packages/a/pyproject.toml")
@@ -290,7 +312,12 @@ PARTS = [
     ('dependencies = [\n"a",\n3]', 5, "a requirement must be text, not a number", ""),
     ("dependencies = 3", 3, "dependencies must be an array, not a number", "correct it, or make the file again"),
     ('dependencies = ["a ; python < 3"]', 3, '"python < 3" is not an environment marker: ', ""),
-    ('requires-python = "^3"', 3, '"^3" is not a version specifier', 'write it as ">=2.1,<3"'),
+    (
+        'requires-python = "^3"',
+        3,
+        'requires-python: "^3" is not a version specifier',
+        'write it as ">=3.11,<3.14"',
+    ),
     ("name = 1", 3, "name must be text, not a number", ""),
     ("optional-dependencies = []", 3, "project.optional-dependencies must be a table, not an array", ""),
     (

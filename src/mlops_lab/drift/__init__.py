@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -11,7 +12,7 @@ from mlops_lab.errors import LabError
 from mlops_lab.findings import SEVERITIES, Findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mlops_lab.environment import Environment
@@ -42,6 +43,7 @@ class Subject:
         ignore: Globs of files and packages that are left alone.
         names: What the project says of conda's names: conda's name → the index' name, or nothing.
         environment: The project's environment; None where there is none.
+        prefix: The folder that was asked for, which the commands then have to name; None: the project's usual one.
     """
 
     root: Path
@@ -49,6 +51,7 @@ class Subject:
     ignore: Sequence[str] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     environment: Environment | None = None
+    prefix: str | None = None
 
 
 def subject_at(start: Path, environ: Mapping[str, str], prefix: str | None = None) -> Subject:
@@ -63,6 +66,7 @@ def subject_at(start: Path, environ: Mapping[str, str], prefix: str | None = Non
         LabError: `[tool.mlops-lab]` says something wrong (code 2).
     """
     from mlops_lab.drift.installed import environment_of
+    from mlops_lab.drift.leading import leader_at
     from mlops_lab.project import LOCKS, Settings, find
 
     root = next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), start)
@@ -79,24 +83,8 @@ def subject_at(start: Path, environ: Mapping[str, str], prefix: str | None = Non
         raise LabError(
             f"there is no environment of this project at {prefix}", "name another one with --prefix, or leave it out"
         )
-    leader = settings.leader or _leader(root, LOCKS)
-    return Subject(root, leader, settings.drift_ignore, settings.conda_names, there)
-
-
-def _leader(root: Path, locks: Mapping[str, str]) -> str:
-    """The manager of the one lock that git tracks, else of the one that is there, else Poetry.
-
-    Git is not asked: its index holds every path, with a zero byte behind it
-    (https://git-scm.com/docs/index-format).
-    """
-    try:
-        index = (root / ".git" / "index").read_bytes()
-    except OSError:
-        index = b""
-    there = [manager for manager, name in locks.items() if (root / name).exists()]
-    tracked = [manager for manager in there if b"%s\0" % locks[manager].encode() in index]
-    some = tracked or there
-    return some[0] if len(some) == 1 else "poetry"
+    leader = settings.leader or leader_at(root, LOCKS)
+    return Subject(root, leader, settings.drift_ignore, settings.conda_names, there, prefix)
 
 
 def examine(subject: Subject, files: Sequence[Path] = ()) -> Findings:
@@ -107,19 +95,23 @@ def examine(subject: Subject, files: Sequence[Path] = ()) -> Findings:
         files: Only these: one is compared with all of the project's, several with each other.
 
     Raises:
-        LabError: One of the files is not there, or is none that can be compared (code 2).
+        LabError: One of the files is not there, or is none that can be compared, or there is none at all (code 2).
     """
     started = time.perf_counter()
-    documents = [document for document in _read(subject, files) if not _ignored(subject, document.path)]
+    files = _each_once(files)
+    read = [*_read(subject, files)]
+    if not (read or subject.environment):
+        raise LabError(f"there is no file that names packages in {subject.root}", f"go to the project, or {_NAMES}")
+    documents = [document for document in read if not _ignored(subject, document.path)]
     found = [each for each in compare(subject, documents) if not _ignored(subject, each.package)]
     if len(files) == 1:
-        asked = files[0].resolve()
-        path = next((each.path for each in documents if (subject.root / each.path).resolve() == asked), "")
+        asked = _real(files[0])
+        path = next((each.path for each in documents if _real(subject.root / each.path) == asked), "")
         found = [each for each in found if any(source.path == path for source in each.sources)]
     order = {document.path: number for number, document in enumerate(documents)}
     found.sort(key=lambda each: (SEVERITIES.index(each.severity), _place(each, order)))
     examined = {document.path: _what(document) for document in documents}
-    if subject.environment and not files[1:]:
+    if subject.environment and subject.environment.exists and not files[1:]:
         examined[str(subject.environment.prefix)] = "the environment"
     return Findings("drift", str(subject.root), found, examined, seconds=time.perf_counter() - started)
 
@@ -141,7 +133,7 @@ def compare(subject: Subject, documents: Sequence[Document]) -> list[Finding]:
     found += exported.found(files, leader)
     found += ranges.found(files)
     if subject.environment is not None:
-        found += installed.found(files, subject.environment, subject.root)
+        found += installed.found(files, subject.environment, subject.root, subject.prefix)
     return found if (subject.root / "pyproject.toml").is_file() else [_without_recipes(each) for each in found]
 
 
@@ -164,17 +156,26 @@ def _ignored(subject: Subject, name: str) -> bool:
 def _read(subject: Subject, files: Sequence[Path]) -> Iterator[Document]:
     from mlops_lab.manifests import documents
 
-    paths = list(files) if files[1:] else [*documents.discover(subject.root), *files]
-    seen: set[Path] = set()
-    for path in paths:
-        if path.resolve() in seen:
-            continue
-        seen.add(path.resolve())
-        if path in files and not path.is_file():
+    for path in files:
+        if not path.is_file():
             raise LabError(f"there is no file {path}", _NAMES)
-        if path in files and not documents.format_of(path):
+        if not documents.format_of(path):
             raise LabError(f"{path} is no file that names packages", _NAMES)
+    paths = files if files[1:] else _each_once([*documents.discover(subject.root), *files])
+    for path in paths:
         yield documents.read_lenient(path, subject.root)
+
+
+def _each_once(paths: Iterable[Path]) -> list[Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(_real(path), path)
+    return [*found.values()]
+
+
+def _real(path: Path) -> str:
+    """A file, whatever it is called; `Path.resolve` refuses links that lead in a circle."""
+    return os.path.realpath(path)
 
 
 def _what(document: Document) -> str:

@@ -9,7 +9,7 @@ from mlops_lab.drift.files import UNSAFE
 from mlops_lab.drift.graph import needs, reached, tops
 from mlops_lab.drift.places import told
 from mlops_lab.drift.saying import asked, fixed, nothing, out_of_step
-from mlops_lab.drift.versions import allows, meaning
+from mlops_lab.drift.versions import fits, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -171,7 +171,7 @@ def _is_as_asked(lock: Lock, each: Requirement) -> bool:
     Then nothing has to be looked up at every place; uv.lock says what it was made for, and that is compared before.
     """
     pins = lock.every.get(each.name, ())
-    return bool(pins) and lock.document.declared is not None and all(_fits(each, pin) for pin in pins)
+    return bool(pins) and lock.document.declared is not None and all(fits(each.specifier, pin) for pin in pins)
 
 
 def _looked_up(
@@ -187,7 +187,7 @@ def _looked_up(
             if not pins:
                 if not (each.constrains or each.overrides):
                     absent.append(place)
-            elif each.kind == "index" and not any(_fits(each, pin) for pin in pins):
+            elif each.kind == "index" and not any(fits(each.specifier, pin) for pin in pins):
                 wrong.setdefault(pins[0].version, (pins[0], []))[1].append(place)
     return absent, wrong
 
@@ -198,10 +198,6 @@ def _pins(lock: Lock, each: Requirement, place: Place, *, loosely: bool) -> Sequ
     if pin is not None:
         return [pin]
     return lock.every.get(each.name, []) if loosely else []
-
-
-def _fits(each: Requirement, pin: Pin) -> bool:
-    return pin.kind != "index" or not pin.version or allows(each.specifier, pin.version)
 
 
 # --- what only Poetry's lock tells ---------------------------------------------------------------------------------

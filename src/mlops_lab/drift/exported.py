@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from mlops_lab.drift.files import UNSAFE, beside
 from mlops_lab.drift.graph import needs, reached, tops
 from mlops_lab.drift.places import told
-from mlops_lab.drift.saying import asked, fixed, nothing, out_of_step
+from mlops_lab.drift.saying import FEW, MANY, asked, fixed, nothing, out_of_step
 from mlops_lab.drift.scope import scope_of
 from mlops_lab.drift.siblings import differ
-from mlops_lab.drift.versions import allows
+from mlops_lab.drift.versions import allows, fits
 from mlops_lab.manifests.pyproject import normalized
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ __all__ = ["found"]
 
 _NARROWED = re.compile(r"--(?:no-emit-(?:package|local|workspace)|prune|package)\b")
 """Words of a header after which nobody can tell what an export lacks."""
-_MANY, _FEW = 20, 3
-"""From how many differences on a file is another one altogether, and how many of them are named then."""
 
 
 def found(files: Files, leader: str) -> Iterator[Finding]:
@@ -78,7 +76,7 @@ def _compiled(files: Files, export: Lock, inputs: Sequence[Document], leader: st
             where = [place for place in here if files.places.holds(each.marker, place)]
             pins = [pin for place in where if (pin := export.at(place).get(each.name))]
             pins = pins or export.every.get(each.name, [])
-            if pins and where and not any(_fits(each, pin) for pin in pins):
+            if pins and where and not any(fits(each.specifier, pin) for pin in pins):
                 why = f"{export.path} has {pins[0].name} {pins[0].version}, and {each.path} asks for {each.text}"
                 sources = (asked(each), fixed(pins[0]))
                 found = out_of_step("violation", each.name, sources, why, export, leader)
@@ -109,10 +107,6 @@ def _unsure(export: Lock, name: str) -> bool:
     return name in UNSAFE or any(name in normalized(each.message) for each in export.document.unread)
 
 
-def _fits(each: Requirement, pin: Pin) -> bool:
-    return pin.kind != "index" or not pin.version or allows(each.specifier, pin.version)
-
-
 # --- against the locks ---------------------------------------------------------------------------------------------
 
 
@@ -127,7 +121,7 @@ def _versions(files: Files, export: Lock, locks: Sequence[Lock], leader: str) ->
             if (other := _other(files, locks, name, pin, where[0])) is not None:
                 wrong.setdefault(name, (other, pin, []))[2].extend(where)
     wrong = {name: sides for name, sides in sorted(wrong.items()) if not files.is_told(name, sides[0].path)}
-    if len(wrong) >= _MANY and 2 * len(wrong) > len(export.every):
+    if len(wrong) >= MANY and 2 * len(wrong) > len(export.every):
         yield _another(files, export, wrong, leader)
         return
     for name, (other, pin, where) in wrong.items():
@@ -144,7 +138,7 @@ def _another(files: Files, export: Lock, wrong: Mapping[str, tuple[Pin, Pin, lis
     other, pin, _ = next(iter(wrong.values()))
     why = (
         f"{export.path} was made long before {other.path}: {len(wrong)} of its {len(export.every)} packages are at "
-        f"other versions ({', '.join(list(wrong)[:_FEW])}, …)"
+        f"other versions ({', '.join(list(wrong)[:FEW])}, …)"
     )
     return out_of_step("stale", "", (fixed(other), fixed(pin)), why, export, leader)
 

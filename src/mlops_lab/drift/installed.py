@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_lab import conda_meta
 from mlops_lab.drift.graph import reached, tops
-from mlops_lab.drift.saying import fixed, nothing, range_of
+from mlops_lab.drift.saying import FEW, MANY, fixed, nothing, range_of
 from mlops_lab.drift.versions import allows, same
 from mlops_lab.environment import SEEDS, Environment, config, distributions, named, normalise, read_stamp
 from mlops_lab.findings import Finding, Source
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from mlops_lab.drift.files import Files, Lock
     from mlops_lab.environment import Stamp
-    from mlops_lab.findings import Severity
     from mlops_lab.manifests.model import Pin
 
 __all__ = ["environment_of", "found"]
@@ -28,6 +28,7 @@ __all__ = ["environment_of", "found"]
 _REQUIRES = re.compile(r"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
 INSTALL = "invoke install"
 SETUP = "invoke setup"
+ANEW = "invoke setup --force"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class _There:
 
     Attributes:
         name: What it is called in the findings.
+        option: The word that commands need to work on it; empty for the project's usual one.
         python: The version of its Python.
         packages: Normalised name → version.
         folders: Where each is recorded.
@@ -45,6 +47,7 @@ class _There:
     """
 
     name: str
+    option: str
     python: str
     packages: Mapping[str, str]
     folders: Sequence[Path]
@@ -94,9 +97,16 @@ def _is_ours(environment: Environment, root: Path) -> bool:
     return stamp.project == str(root) or (inside and not (Path(stamp.project) / "pyproject.toml").exists())
 
 
-def found(files: Files, environment: Environment, root: Path) -> Iterator[Finding]:
-    """What is installed otherwise than locked."""
-    there = _look(environment, root)
+def found(files: Files, environment: Environment, root: Path, asked: str | None = None) -> Iterator[Finding]:
+    """What is installed otherwise than locked.
+
+    Args:
+        files: The project's files.
+        environment: Its environment.
+        root: Its folder.
+        asked: The prefix that was asked for; None: nobody asked for one.
+    """
+    there = _look(environment, root, asked)
     if there is None:
         return
     yield from _python(files, there)
@@ -107,7 +117,7 @@ def found(files: Files, environment: Environment, root: Path) -> Iterator[Findin
         yield from _packages(files, lock, there)
 
 
-def _look(environment: Environment, root: Path) -> _There | None:
+def _look(environment: Environment, root: Path, asked: str | None) -> _There | None:
     if not environment.exists:
         return None
     prefix = environment.prefix
@@ -119,7 +129,10 @@ def _look(environment: Environment, root: Path) -> _There | None:
     said = config(prefix)
     python = said.get("version") or said.get("version_info", "")
     version = ".".join(python.split(".")[:3])
-    return _There(name, version, packages, folders, environment.conda, condas, read_stamp(prefix))
+    stamp = read_stamp(prefix)
+    usual = asked is None and (stamp is not None or name == ".venv")
+    option = "" if usual else f" --prefix {shlex.quote(asked or name)}"
+    return _There(name, option, version, packages, folders, environment.conda, condas, stamp)
 
 
 def _python(files: Files, there: _There) -> Iterator[Finding]:
@@ -128,25 +141,56 @@ def _python(files: Files, there: _There) -> Iterator[Finding]:
         if there.python and not allows(each.specifier, there.python):
             sources = (range_of(each), Source(there.name, 0, f"Python {there.python}"))
             why = f"{there.name} has Python {there.python}, and {each.path} asks for {each.text}"
-            yield Finding("python", "", sources, why, f"{SETUP} --force", mend="setup")
+            mend = "setup" if there.stamp else ""
+            yield Finding("python", "", sources, why, f"{ANEW}{there.option}", mend=mend)
             return
+
+
+def _remedy(there: _There) -> tuple[str, str, str]:
+    """The command, what else can be done, and the recipe that mends: only what we have made is changed by itself."""
+    if there.stamp is None:
+        return (
+            f"{ANEW}{there.option}",
+            f"install it yourself: mlops-lab did not make {there.name}, and makes it anew",
+            "",
+        )
+    if there.stamp.fingerprint is None:
+        return f"{SETUP}{there.option}", "", "setup"
+    return f"{INSTALL}{there.option}", "", "install"
 
 
 def _packages(files: Files, lock: Lock, there: _There) -> Iterator[Finding]:
     variables = marker_environment(there.python)
     wanted, allowed = _wanted(files, lock, there, variables)
-    for name, pin in wanted.items():
-        if name in files.own or pin.kind == "project" or pin.virtual:
-            continue
-        version = there.packages.get(name)
-        if version is None:
-            yield from _absent(pin, there)
-        elif pin.version and not same(_public(version, pin.version), pin.version):
-            sources = (fixed(pin), Source(there.name, 0, f"{name} {version}"))
-            why = f"{there.name} has {name} {version}, and {lock.path} has {pin.version}"
-            otherwise = f'`invoke add "{name}=={version}"` keeps it'
-            yield Finding("installed", name, sources, why, INSTALL, otherwise=otherwise, mend="install")
+    pins = [pin for name, pin in wanted.items() if not (name in files.own or pin.kind == "project" or pin.virtual)]
+    unlike = [each for pin in pins if (each := _unlike(pin, there))]
+    if len(unlike) >= MANY and 2 * len(unlike) > len(pins):
+        yield _another(unlike, len(pins), lock, there)
+    else:
+        yield from unlike
     yield from _strays(files, lock, there, {*allowed, *wanted})
+
+
+def _unlike(pin: Pin, there: _There) -> Finding | None:
+    """What is not installed, or at another version."""
+    version = there.packages.get(pin.name)
+    if version is None:
+        return _absent(pin, there)
+    if not pin.version or same(_public(version, pin.version), pin.version):
+        return None
+    sources = (fixed(pin), Source(there.name, 0, f"{pin.name} {version}"))
+    why = f"{there.name} has {pin.name} {version}, and {pin.path} has {pin.version}"
+    command, otherwise, mend = _remedy(there)
+    keeps = f'`invoke add "{pin.name}=={version}"` keeps it'
+    otherwise = f"{otherwise}; {keeps}" if otherwise else keeps
+    return Finding("installed", pin.name, sources, why, command, otherwise=otherwise, mend=mend)
+
+
+def _another(unlike: Sequence[Finding], count: int, lock: Lock, there: _There) -> Finding:
+    """Most of an environment is otherwise: it was made from something else, which is one cause and one finding."""
+    names = ", ".join(each.package for each in unlike[:FEW])
+    why = f"{there.name} has {len(unlike)} of the {count} packages of {lock.path} not at all or otherwise ({names}, …)"
+    return replace(unlike[0], package="", why=why, otherwise=_remedy(there)[1])
 
 
 def _public(version: str, locked: str) -> str:
@@ -167,12 +211,13 @@ def _wanted(
     return locked(lock.document, variables, groups), set()
 
 
-def _absent(pin: Pin, there: _There) -> Iterator[Finding]:
+def _absent(pin: Pin, there: _There) -> Finding | None:
     if pin.name in there.condas or pin.name in SEEDS:
-        return
+        return None
     sources = (fixed(pin), nothing(there.name, "not installed"))
     why = f"{pin.path} has {fixed(pin).said}, and {there.name} does not"
-    yield Finding("installed", pin.name, sources, why, INSTALL, mend="install")
+    command, otherwise, mend = _remedy(there)
+    return Finding("installed", pin.name, sources, why, command, otherwise=otherwise, mend=mend)
 
 
 def _strays(files: Files, lock: Lock, there: _There, expected: set[str]) -> Iterator[Finding]:
@@ -201,9 +246,10 @@ def _stray(lock: Lock, there: _There, name: str, others: Sequence[str]) -> Findi
         # Neither conda nor `invoke install` takes away there what another installer has brought.
         command = f"invoke run -- python -m pip uninstall {' '.join([name, *others])}"
         return Finding("installed", name, sources, why, command, otherwise=official)
-    severity: Severity = "error" if there.stamp else "warning"
-    mend = "install" if there.stamp else ""
-    return Finding("installed", name, sources, why, INSTALL, severity, otherwise=official, mend=mend)
+    if there.stamp is None:
+        return Finding("installed", name, sources, why, "", "warning", otherwise=f"{official}, or uninstall it")
+    command, _, mend = _remedy(there)
+    return Finding("installed", name, sources, why, command, otherwise=official, mend=mend)
 
 
 def _requires(folder: Path) -> list[str]:

@@ -28,7 +28,7 @@ def files(steps: Steps, found: Iterable[Finding]) -> Iterator[str]:
 
     wanted = {finding.mend for finding in found}
     if "lock" in wanted:
-        yield from _told(changes.lock(steps))
+        yield from _told(changes.lock(steps, only_there=True))
     elif wanted & {"follow", "export"}:
         yield from _told(changes.align(steps))
 

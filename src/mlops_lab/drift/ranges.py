@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlops_lab.drift.places import told
 from mlops_lab.drift.saying import asked, edit, fixed
-from mlops_lab.drift.versions import allows, meet
+from mlops_lab.drift.versions import fits, meet
 from mlops_lab.findings import Finding
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _against_pins(files: Files, each: Written) -> Finding | None:
             continue
         for place in each.places:
             pins = [pin for lock in some for pin in _pins(files, lock, each.name, place)]
-            if pins and not any(_fits(each, pin) for pin in pins):
+            if pins and not any(fits(each.specifier, pin) for pin in pins):
                 wrong.append((pins[0], place))
         if wrong:
             pin, where = wrong[0][0], [place for _, place in wrong]
@@ -129,16 +129,12 @@ def _against_pins(files: Files, each: Written) -> Finding | None:
 
 
 def _all_fit(lock: Lock, each: Written) -> bool:
-    return all(_fits(each, pin) for pin in lock.every[each.name])
+    return all(fits(each.specifier, pin) for pin in lock.every[each.name])
 
 
 def _pins(files: Files, lock: Lock, name: str, place: Place) -> list[Pin]:
     extras = ("", *files.extras) if lock.manager else ("",)
     return [pin for extra in extras if (pin := lock.at(place, extra).get(name))]
-
-
-def _fits(each: Written, pin: Pin) -> bool:
-    return pin.kind != "index" or not pin.version or allows(each.specifier, pin.version)
 
 
 # --- against each other --------------------------------------------------------------------------------------------

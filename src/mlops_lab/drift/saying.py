@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mlops_lab.findings import Finding, Source
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from mlops_lab.drift.files import Lock
     from mlops_lab.manifests.model import Pin, PythonRange, Requirement
 
-__all__ = ["asked", "edit", "fixed", "nothing", "out_of_step", "range_of"]
+__all__ = ["FEW", "MANY", "asked", "edit", "fixed", "nothing", "out_of_step", "range_of"]
+
+MANY, FEW = 20, 3
+"""From how many differences on a whole is another one altogether, and how many of them are named then."""
 
 LOCK, EXPORT = "invoke lock", "invoke export"
 
@@ -75,5 +79,17 @@ def _remedy(lock: Lock, leader: str) -> tuple[str, str, str]:
     # Our own export has hashes: it does not take the place of one that was made without them.
     if not header and export and export.by == "poetry":
         header = f"poetry export --without-hashes -o {lock.path}"
-    again = f"make it again with `{header}`" if header else f"make {lock.path} again with the tool that made it"
+    again = (
+        f"make it again with `{header}`{_where(lock)}"
+        if header
+        else f"make {lock.path} again with the tool that made it"
+    )
     return "", again, ""
+
+
+def _where(lock: Lock) -> str:
+    """From which folder the command of a header was given, where it names the file without its folder."""
+    folder, _, name = lock.path.rpartition("/")
+    header = lock.document.export.command if lock.document.export else ""
+    alone = re.search(rf"(?<![\w/.-]){re.escape(name)}(?!\S)", header)
+    return f" in {folder}" if folder and alone and lock.path not in header else ""

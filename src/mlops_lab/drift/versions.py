@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
 
-__all__ = ["allows", "meaning", "meet", "same"]
+if TYPE_CHECKING:
+    from mlops_lab.manifests.model import Pin
+
+__all__ = ["allows", "fits", "meaning", "meet", "same"]
 
 _OR = re.compile(r"\s*\|\|?\s*")
 _EXACT = re.compile(r"===?\s*([^\s,*]+)\s*$")
@@ -37,6 +41,11 @@ def allows(specifier: str, version: str) -> bool:
     if not _is_version(version):
         return any(all(clause.operator != "===" or clause.version == version for clause in each) for each in sets)
     return any(each.contains(version, prereleases=True) for each in sets)
+
+
+def fits(specifier: str, pin: Pin) -> bool:
+    """Whether a pin is as a range asks for; what comes from elsewhere than an index has no version to judge."""
+    return pin.kind != "index" or not pin.version or allows(specifier, pin.version)
 
 
 @cache

@@ -76,14 +76,19 @@ def _listed_in(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if path.is_file()]
+        return [path for path in folder.iterdir() if _is_there(path)]
     except OSError:
         return []
 
 
+def _is_there(path: Path) -> bool:
+    """Whether something stands there that has to be read: a link that leads nowhere is told, not passed over."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
 def _follow(path: Path, root: Path, found: dict[Path, None]) -> None:
     """A file, what it includes, and the members that it names."""
-    if path in found or not path.is_file():
+    if path in found or not _is_there(path):
         return
     found[path] = None
     if not _may_lead_on(path):

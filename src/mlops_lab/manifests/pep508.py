@@ -14,7 +14,7 @@ from mlops_lab.manifests.constraints import SPECIFIER, from_pep440
 from mlops_lab.manifests.pyproject import normalized
 from mlops_lab.manifests.unread import from_root
 
-__all__ = ["MOST", "Asked", "direct", "parse", "shown"]
+__all__ = ["MOST", "Asked", "commit_of", "direct", "parse", "shown"]
 
 HINT = 'write for example: "numpy>=2", "uvicorn[standard]>=0.30 ; python_version < \'3.13\'"'
 MOST = 5_000
@@ -27,6 +27,7 @@ _PLAIN = re.compile(
     rf"\s*+(?P<open>\()?\s*+(?P<specifier>{SPECIFIER})?\s*+(?(open)\))\s*+(?:;\s*+(?P<marker>\S.*))?",
     re.IGNORECASE,
 )
+_COMMIT = re.compile(r"@([0-9a-f]{40})(?:#|$)")
 _VCS = re.compile(r"(git|hg|svn|bzr)\+")
 
 
@@ -98,6 +99,12 @@ def shown(text: str) -> str:
     plain = redact(text.strip())
     plain = plain if plain.isprintable() else plain.encode("unicode_escape").decode("ascii")
     return f'"{plain[:LONGEST]}…"' if len(plain) > LONGEST else f'"{plain}"'
+
+
+def commit_of(address: str) -> str:
+    """The commit that an address names in full; empty where it names a branch, a tag, or nothing."""
+    found = _COMMIT.search(address)
+    return found[1] if found else ""
 
 
 def direct(address: str, path: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from pip_requirements_parser import (
 
 from mlops_lab.errors import LabError
 from mlops_lab.manifests.constraints import from_pep440
-from mlops_lab.manifests.pep508 import MOST, Asked, direct, shown
+from mlops_lab.manifests.pep508 import MOST, Asked, commit_of, direct, shown
 from mlops_lab.manifests.pyproject import normalized
 from mlops_lab.manifests.unread import from_root
 
@@ -38,7 +38,6 @@ MANY_LINES = 500
 # Options of today's pip that the parser, a copy of an older pip, does not know:
 # https://pip.pypa.io/en/stable/reference/requirements-file-format/#supported-options
 _NEWER = re.compile(r"(?:^|\s)(?:-C|--config-settings?|--only-final|--all-releases|--uploaded-prior-to)[=\s]\s*\S+")
-_COMMIT = re.compile(r"@([0-9a-f]{40})(?:#|$)")
 
 
 def read_odd(asking: Asking) -> None:
@@ -84,7 +83,6 @@ def _take(asking: Asking, line: int, text: str, parsed: InstallRequirement, *, h
         return
     address = str(parsed.link.url) if parsed.link else ""
     kind, source = direct(address, asking.path) if address else ("index", "")
-    commit = _COMMIT.search(address)
     asked = Asked(
         name=normalized(parsed.name),
         specifier=from_pep440(str(parsed.specifier or "")),
@@ -93,7 +91,7 @@ def _take(asking: Asking, line: int, text: str, parsed: InstallRequirement, *, h
         kind=kind,
         source=source,
     )
-    asking.note(line, text, asked, hashed=hashed or bool(parsed.hash_options), commit=commit[1] if commit else "")
+    asking.note(line, text, asked, hashed=hashed or bool(parsed.hash_options), commit=commit_of(address))
 
 
 def _options(asking: Asking, line: int, parsed: OptionLine) -> None:

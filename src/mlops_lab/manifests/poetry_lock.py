@@ -13,7 +13,7 @@ from mlops_lab.manifests.constraints import from_poetry
 from mlops_lab.manifests.lock_lines import LockLines
 from mlops_lab.manifests.markers import holds
 from mlops_lab.manifests.model import Document, Pin, PythonRange, Requirement
-from mlops_lab.manifests.pyproject import at, named, normalized, read_text, read_toml
+from mlops_lab.manifests.pyproject import ANEW, at, named, normalized, read_text, read_toml
 from mlops_lab.manifests.unread import Notes, from_root, kind_of, list_of, optional_text, table_of, text_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ __all__ = [
 # What `type` says in a [package.source]; without one the package comes from the default index.
 KINDS = {"legacy": "index", "git": "git", "url": "url", "file": "path", "directory": "path"}
 DIRECT = {"git": "git", "url": "url", "path": "path", "file": "path"}
-HINT = "make a new one: poetry lock"
 GROUPED = "2.1"
 """The version of the format from which on groups and markers stand at each package."""
 EXTRA = re.compile(r"""extra (==|!=) (?:'([^']*)'|"([^"]*)")""")
@@ -108,7 +107,7 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(packages, list) or not all(
         isinstance(package, dict) and {"name", "version"} <= set(package) for package in packages
     ):
-        raise at(path, 1, 1, "not a lock of Poetry: a [[package]] without name or version", HINT)
+        raise at(path, 1, 1, "not a lock of Poetry: a [[package]] without name or version", ANEW)
     return data
 
 
@@ -120,7 +119,7 @@ def checked(path: Path, data: Mapping[str, Any]) -> None:
     """
     metadata = data.get("metadata")
     if not isinstance(metadata, dict) or "lock-version" not in metadata:
-        raise at(path, 1, 1, "not a lock of Poetry: no lock-version in [metadata]", HINT)
+        raise at(path, 1, 1, "not a lock of Poetry: no lock-version in [metadata]", ANEW)
 
 
 def document(data: Mapping[str, Any], path: str, text: str = "") -> Document:
@@ -136,7 +135,7 @@ def document(data: Mapping[str, Any], path: str, text: str = "") -> Document:
     entries: list[Any] = packages if isinstance(packages, list) else []
     lines = LockLines(text, len(entries))
     if entries is not packages:
-        notes.add(lines.line_of("package"), f"package must be an array, not {kind_of(packages)}", HINT)
+        notes.add(lines.line_of("package"), f"package must be an array, not {kind_of(packages)}", ANEW)
     metadata = data["metadata"] if isinstance(data.get("metadata"), dict) else {}
     hashes = metadata.get("files") if isinstance(metadata.get("files"), dict) else None
     pins = []
@@ -146,7 +145,7 @@ def document(data: Mapping[str, Any], path: str, text: str = "") -> Document:
             if pin := _pin(entry, path, section, notes, hashes):
                 pins.append(pin)
         except LabError as error:
-            notes.add(section.line(), error.message, error.hint or HINT)
+            notes.add(section.line(), error.message, error.hint or ANEW)
     python = metadata.get("python-versions", "*")
     return Document(
         path=path,
@@ -427,7 +426,7 @@ def _edge(name: str, value: object, path: str, line: int) -> Requirement:
 def _pythons(text: object, path: str, lines: LockLines, notes: Notes) -> tuple[PythonRange, ...]:
     line = lines.line_of("python-versions")
     if not isinstance(text, str):
-        notes.add(line, f"python-versions must be text, not {kind_of(text)}", HINT)
+        notes.add(line, f"python-versions must be text, not {kind_of(text)}", ANEW)
         return ()
     try:
         return (PythonRange(from_poetry(text), path, line, text, "metadata.python-versions"),)
@@ -440,7 +439,7 @@ def _extras(table: object, lines: LockLines, notes: Notes) -> tuple[tuple[str, t
     """The project's own extras."""
     line = lines.line_of("extras")
     if not isinstance(table, dict):
-        notes.add(line, f"extras must be a table, not {kind_of(table)}", HINT)
+        notes.add(line, f"extras must be a table, not {kind_of(table)}", ANEW)
         return ()
     found = {normalized(extra): notes.attempt(line, partial(list_of, table, extra, str)) or [] for extra in table}
     return tuple((extra, tuple(dict.fromkeys(named(text) for text in texts))) for extra, texts in found.items())

@@ -20,10 +20,12 @@ from mlops_lab.manifests.toml_places import places
 from mlops_lab.manifests.unread import Notes, Tables, from_root, kind_of, list_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from mlops_lab.manifests.poetry_tables import Poetry
     from mlops_lab.manifests.toml_places import Key
+    from mlops_lab.manifests.uv_tables import Uv
 
 __all__ = ["document"]
 
@@ -39,27 +41,15 @@ def document(data: Mapping[str, Any], path: str, text: str, folder: Path) -> Doc
     """
     tables = Tables(data, places(text), Notes(path))
     project = tables.table("project")
-    groups = tables.table("dependency-groups")
     tool = tables.table("tool")
     poetry = poetry_tables.read(tables.table("tool", "poetry") if tool else {}, tables)
     uv = uv_tables.read(tables.table("tool", "uv") if tool else {}, tables, folder)
     dynamic = tables.texts(project, "dynamic", ("project", "dynamic"))
     main = [*_listed(tables, project, ("project", "dependencies")), *_extras(tables)]
-    grouped = _groups(tables, groups)
+    grouped = _joined(_groups(tables, tables.table("dependency-groups")), poetry, uv)
     main = poetry_tables.joined(
         main, poetry.main, mixed="dependencies" in dynamic or "optional-dependencies" in dynamic
     )
-    for group, asked in poetry.groups.items():
-        grouped[group] = poetry_tables.joined(grouped.get(group, []), asked)
-    for group, others in poetry.includes.items():
-        for other in others:
-            grouped[group] += [replace(each, group=group) for each in grouped.get(other, ()) if other != group]
-    grouped["dev"] = [*grouped.get("dev", ()), *uv.dev]
-    if not grouped["dev"] and "dev" not in {*map(normalized, groups), *poetry.groups}:
-        del grouped["dev"]
-    for group, python in uv.pythons.items():
-        if group in grouped:
-            grouped[group] = [replace(each, marker=poetry_tables.both(python, each.marker)) for each in grouped[group]]
     asked = [*main, *(each for several in grouped.values() for each in several), *uv.limits]
     extras = [*map(normalized, tables.table("project", "optional-dependencies")), *poetry.extras]
     requirements = uv_tables.with_sources(asked, uv.sources, beside="poetry" in tool)
@@ -84,6 +74,30 @@ def document(data: Mapping[str, Any], path: str, text: str, folder: Path) -> Doc
     )
 
 
+def _joined(grouped: dict[str, list[Requirement]], poetry: Poetry, uv: Uv) -> dict[str, list[Requirement]]:
+    """The standard's groups with what Poetry's and uv's tables say of them and of others."""
+    for group, asked in poetry.groups.items():
+        grouped[group] = poetry_tables.joined(grouped.get(group, []), asked)
+    own = dict(grouped)
+    for group in poetry.includes:
+        others = (each for other in _included(group, poetry.includes) for each in own.get(other, ()))
+        grouped[group] = [*own[group], *(replace(each, group=group) for each in others)]
+    if uv.dev:
+        grouped["dev"] = [*grouped.get("dev", ()), *uv.dev]
+    for group, python in uv.pythons.items():
+        if group in grouped:
+            grouped[group] = [replace(each, marker=poetry_tables.both(python, each.marker)) for each in grouped[group]]
+    return grouped
+
+
+def _included(group: str, includes: Mapping[str, Sequence[str]]) -> list[str]:
+    """The groups that a group includes, and those that these do, each once."""
+    found = [group]
+    for name in found:
+        found += [other for other in dict.fromkeys(includes.get(name, ())) if other not in found]
+    return found[1:]
+
+
 def _brought(requirements: list[Requirement], extra: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.name for each in requirements if each.extra == extra))
 
@@ -95,8 +109,15 @@ def _name(tables: Tables, project: Mapping[str, Any]) -> str:
 def _pythons(tables: Tables, project: Mapping[str, Any]) -> Iterator[PythonRange]:
     line = tables.line("project", "requires-python")
     text = tables.notes.attempt(line, partial(text_of, project, "requires-python", "")) or ""
-    if text and (specifier := tables.notes.attempt(line, partial(from_pep440, text))) is not None:
+    if text and (specifier := tables.notes.attempt(line, partial(_range, text))) is not None:
         yield PythonRange(specifier, tables.notes.path, line, text, "project.requires-python")
+
+
+def _range(text: str) -> str:
+    try:
+        return from_pep440(text)
+    except LabError as error:
+        raise LabError(f"requires-python: {error.message}", 'write it as ">=3.11,<3.14"') from error
 
 
 def _files(tables: Tables, key: str) -> tuple[str, ...]:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "ANEW",
     "all_group_names",
     "at",
+    "both_sides",
     "conflict",
     "declared",
     "group_names",
@@ -60,6 +62,10 @@ SHAPES: tuple[tuple[str, type], ...] = (
 
 KINDS = {dict: "a table", list: "an array", str: "text", bool: "true or false", int: "a number", float: "a number"}
 
+# Neither manager reads a broken lock, not even to lock anew.
+ANEW = "take it as it was with `git checkout`, or delete it: `invoke lock` makes it anew"
+"""What to do about a lock that cannot be read: nobody corrects one by hand."""
+
 LARGE = 100_000
 """From how many characters on a text is read with the faster of two parsers."""
 
@@ -92,8 +98,14 @@ def conflict(path: Path, text: str) -> LabError | None:
     """The error for a merge-conflict marker, None when the text has none."""
     if not (found := CONFLICT.search(text)):
         return None
-    hint = "a merge left both sides in the file: keep one of them, or take the file as it was with `git checkout`"
-    return at(path, text.count("\n", 0, found.start()) + 1, 1, "a merge conflict is not resolved", hint)
+    line = text.count("\n", 0, found.start()) + 1
+    return at(path, line, 1, "a merge conflict is not resolved", both_sides(path.name))
+
+
+def both_sides(name: str) -> str:
+    """What to do about a file in which a merge left both sides."""
+    after = ", then `invoke lock`" if name.endswith(".lock") else ""
+    return f"a merge left both sides in the file: keep one of them, as `git checkout --ours {name}` does{after}"
 
 
 def _path_of_keys(text: str) -> tuple[str, ...]:
@@ -127,11 +139,13 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise LabError(f"{path.name}: leads to {path.readlink()}, which is not there", "mend the link") from error
         raise LabError(f"{path.name}: no such file in {path.parent}") from error
     except IsADirectoryError as error:
         raise LabError(f"{path.name}: a directory stands in its place", f"move {path} away") from error
     except OSError as error:
-        raise LabError(f"{path.name}: cannot be read: {error.strerror}") from error
+        raise LabError(f"{path.name}: cannot be read: {error.strerror}", f"see `ls -l {path}`") from error
 
 
 def read_text(path: Path) -> str:
@@ -184,7 +198,8 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         place = POSITION.search(str(error))
         line = int(place["line"]) if place and place["line"] else text.rstrip().count("\n") + 1
         column = int(place["column"]) if place and place["column"] else len(text.rstrip().rpartition("\n")[2]) + 1
-        raise at(path, line, column, POSITION.sub("", str(error)), "correct the line: the file is not TOML") from error
+        hint = ANEW if path.suffix == ".lock" else "correct the line: the file is not TOML"
+        raise at(path, line, column, POSITION.sub("", str(error)), hint) from error
 
 
 def _found(value: Any, keys: tuple[str, ...], seen: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlops_lab.errors import LabError, redact
-from mlops_lab.manifests.exports import export_of, from_poetry
+from mlops_lab.manifests.exports import export_of, is_poetrys
 from mlops_lab.manifests.model import Document, Export, Pin, Requirement
-from mlops_lab.manifests.pep508 import Asked, parse
-from mlops_lab.manifests.pyproject import CONFLICT
+from mlops_lab.manifests.pep508 import Asked, commit_of, parse
+from mlops_lab.manifests.pyproject import CONFLICT, both_sides
 from mlops_lab.manifests.unread import Notes, from_root
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ _INDEX = re.compile(
     r"[^\s'\"]+|--no-index|--pre|--prefer-binary|--require-hashes"
 )
 _EXACT = re.compile(r"(?:===|==)(?P<version>[^,*\s]+)")
-_COMMIT = re.compile(r"@([0-9a-f]{40})(?:#|$)")
 
 
 @dataclass
@@ -139,10 +138,10 @@ class Asking:
     def _named(self, line: int, plain: str, *, hashed: bool) -> None:
         """A line with an address that is named in the standard's way: `name @ address`."""
         before, at, address = plain.partition("@")
-        commit = _COMMIT.search(plain.partition(" ;")[0])
+        commit = commit_of(plain.partition(" ;")[0])
         if at and re.fullmatch(r"[\w.-]+\s*(?:\[[\w.,\s-]*\])?\s*", before) and " -" not in plain and address.strip():
             try:
-                self.note(line, plain, parse(plain, self.path), hashed=hashed, commit=commit[1] if commit else "")
+                self.note(line, plain, parse(plain, self.path), hashed=hashed, commit=commit)
             except LabError:
                 self.odd.append((line, plain, hashed))
         else:
@@ -173,7 +172,7 @@ def document(data: bytes, path: str) -> Document:
     hashed = [pin for pin in asking.pins if pin.hashed]
     if export is None and hashed and len(hashed) == len(asking.requirements):
         export = Export()
-    if export is None and only_pins and from_poetry([pin.marker for pin in asking.pins]):
+    if export is None and only_pins and is_poetrys([pin.marker for pin in asking.pins]):
         export = Export(by="poetry")
     return Document(
         path=path,
@@ -238,8 +237,7 @@ def decoded(data: bytes, path: str, notes: Notes) -> str:
         raise LabError(f"{name}:1:1: this is a list of conda's, as `conda list --export` writes it", hint)
     if unresolved := CONFLICT.search(text):
         line = text.count("\n", 0, unresolved.start()) + 1
-        hint = "a merge left both sides in the file: keep one of them, or take the file as it was with `git checkout`"
-        raise LabError(f"{name}:{line}:1: a merge conflict is not resolved", hint)
+        raise LabError(f"{name}:{line}:1: a merge conflict is not resolved", both_sides(name))
     return text
 
 

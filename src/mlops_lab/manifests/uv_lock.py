@@ -23,7 +23,7 @@ from mlops_lab.manifests.poetry_lock import (
     remembered,
     without_extras,
 )
-from mlops_lab.manifests.pyproject import at, normalized, read_text, read_toml
+from mlops_lab.manifests.pyproject import ANEW, at, normalized, read_text, read_toml
 from mlops_lab.manifests.unread import Notes, from_root, kind_of, list_of, optional_text, table_of, text_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ __all__ = ["LockedPackage", "checked", "document", "load", "pins_for", "read", "
 
 KINDS = {"registry": "index", "git": "git", "url": "url", "path": "path", "directory": "path", "editable": "path"}
 HERE = frozenset({"virtual", "editable", "directory"})
-HINT = "make a new one: uv lock"
 
 Edges = Sequence[Requirement]
 
@@ -55,7 +54,7 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(packages, list) or not all(
         isinstance(package, dict) and {"name", "source"} <= set(package) for package in packages
     ):
-        raise at(path, 1, 1, "not a lock of uv: a [[package]] without name or source", HINT)
+        raise at(path, 1, 1, "not a lock of uv: a [[package]] without name or source", ANEW)
     return data
 
 
@@ -66,7 +65,7 @@ def checked(path: Path, data: Mapping[str, Any]) -> None:
         LabError: They are none.
     """
     if not isinstance(data.get("version"), int) or "requires-python" not in data:
-        raise at(path, 1, 1, "not a lock of uv: no version or no requires-python", HINT)
+        raise at(path, 1, 1, "not a lock of uv: no version or no requires-python", ANEW)
 
 
 def read(path: Path) -> tuple[LockedPackage, ...]:
@@ -291,12 +290,12 @@ def _source(source: Mapping[str, Any], path: str) -> tuple[str, str, str]:
     """What kind of source it is, its address, and the commit."""
     for key, address in source.items():
         if not isinstance(address, str):
-            raise LabError(f"source.{key} must be text, not {kind_of(address)}", HINT)
+            raise LabError(f"source.{key} must be text, not {kind_of(address)}", ANEW)
         shown = redact(address)
         if key == "git":
             return key, shown.partition("#")[0].partition("?")[0], shown.rpartition("#")[2] if "#" in shown else ""
         return key, shown if key == "url" else from_root(path, shown), ""
-    raise LabError("source is missing", HINT)
+    raise LabError("source is missing", ANEW)
 
 
 def _edges(table: Mapping[str, Any], key: str, around: _Around, section: Section) -> Iterator[Requirement]:

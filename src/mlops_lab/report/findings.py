@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 
     from mlops_lab.findings import Finding, Findings, Source
 
-__all__ = ["SCHEMA", "Form", "as_json", "headline", "markdown", "page", "schema", "tell", "workflow_commands"]
+__all__ = [
+    "SCHEMA",
+    "Form",
+    "as_json",
+    "escaped",
+    "headline",
+    "markdown",
+    "page",
+    "schema",
+    "tell",
+    "workflow_commands",
+]
 
 Form = Literal["text", "json", "markdown"]
 SCHEMA = "mlops-lab/findings/1"
@@ -76,17 +87,19 @@ def _plain(text: str) -> str:
 
 
 def _counts(findings: Sequence[Finding]) -> str:
-    """How many there are of each kind, in the order of the findings: `2 conflict, 1 stale`."""
+    """The kinds, in the order of the findings, and how many there are of each: `conflict (2), stale`."""
     counted = dict.fromkeys((finding.kind for finding in findings), 0)
     for finding in findings:
         counted[finding.kind] += 1
-    return ", ".join(f"{count} {kind}" for kind, count in counted.items())
+    return ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in counted.items())
 
 
 def headline(found: Findings) -> str:
     """The result in a line."""
-    what = _counts(found.findings) or "nothing found"
-    return f"{found.check}: {what} in {_plain(found.subject)}"
+    count = len(found.findings)
+    many = f"{count} findings" if count > 1 else "1 finding" if count else "nothing found"
+    kinds = f": {_counts(found.findings)}" if count else ""
+    return f"{found.check}: {many} in {_plain(found.subject)}{kinds}"
 
 
 def _examined(found: Findings) -> str:
@@ -95,7 +108,7 @@ def _examined(found: Findings) -> str:
 
 def _ends(found: Findings) -> list[str]:
     """The lines below the findings: what was mended, what was examined, what to type next."""
-    lines = [f"mended: {_plain(each)}" for each in found.mended]
+    lines = [f"mended: {_plain(as_typed(each))}" for each in found.mended]
     lines.append(f"examined in {found.seconds:.2f} s: {_plain(_examined(found)) or 'nothing, since nothing is there'}")
     if any(finding.mend for finding in found.findings):
         count = sum(bool(finding.mend) for finding in found.findings)
@@ -156,7 +169,7 @@ def as_json(found: Findings) -> str:
         "summary": summary,
         "findings": [_as_object(finding) for finding in found.findings],
         "examined": dict(found.examined),
-        "mended": list(found.mended),
+        "mended": [as_typed(each) for each in found.mended],
         "seconds": round(found.seconds, 3),
         "facts": dict(found.facts),
     }
@@ -186,7 +199,7 @@ def markdown(found: Findings, few: int = 0) -> str:
         few: How many findings are shown of each severity; 0 stands for all.
     """
     mark = "❌" if found.errors else "✅"
-    lines = [f"### {mark} {_escaped(headline(found))}", ""]
+    lines = [f"### {mark} {escaped(headline(found))}", ""]
     ordered = sorted(found.findings, key=lambda finding: SEVERITIES.index(finding.severity))
     for severity, group in groupby(ordered, key=lambda finding: finding.severity):
         findings = list(group)
@@ -195,19 +208,17 @@ def markdown(found: Findings, few: int = 0) -> str:
         lines += [_row(finding) for finding in shown]
         lines += [f"| … | | | {len(findings) - len(shown)} more | |"] if len(findings) > len(shown) else []
         lines.append("")
-    return "\n".join([*lines, *(f"{_escaped(line)}  " for line in _ends(found))]) + "\n"
+    return "\n".join([*lines, *(f"{escaped(line)}  " for line in _ends(found))]) + "\n"
 
 
 def _row(finding: Finding) -> str:
-    sides = "<br>".join(f"{_code(_place(source))} {_escaped(_plain(source.said))}" for source in finding.sources)
-    why = _escaped(_plain(as_typed(finding.why))) + (
-        f" ({_escaped(', '.join(finding.where))})" if finding.where else ""
-    )
+    sides = "<br>".join(f"{_code(_place(source))} {escaped(_plain(source.said))}" for source in finding.sources)
+    why = escaped(_plain(as_typed(finding.why))) + (f" ({escaped(', '.join(finding.where))})" if finding.where else "")
     mends = "<br>".join(
         part
         for part in (
             _code(as_typed(finding.command)) if finding.command else "",
-            _escaped(_plain(as_typed(finding.otherwise))),
+            escaped(_plain(as_typed(finding.otherwise))),
         )
         if part
     )
@@ -215,7 +226,7 @@ def _row(finding: Finding) -> str:
     return f"| {finding.kind} | {package} | {sides} | {why} | {mends} |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """A text that Markdown shows as it is: a package's name can hold no markup, what a broken file says can."""
     for char in "\\|*_<>[]#":
         text = text.replace(char, f"\\{char}")

@@ -46,10 +46,13 @@ def drift(
     index, in [tool.mlops-lab.conda-names]: "my-torch" = "torch".
     """
     from mlops_lab import drift as drifting
+    from mlops_lab.guide import hybrid_named
     from mlops_lab.report import findings as report
 
     if json and markdown:
         raise LabError("--json and --markdown are two forms of one report", "choose one of them")
+    if hybrid is not None:
+        hybrid_named(hybrid)  # a slip is told without --fix too
     form: Form = "json" if json else "markdown" if markdown else "text"
     files = [Path(name) for name in remainder()]
 
@@ -59,6 +62,8 @@ def drift(
     found = examine()
     if fix and any(finding.mend for finding in found.findings):
         found = _mended(found, examine, hybrid, prefix, offline=offline, verbose=verbose)
+    elif fix and found.findings:
+        sys.stderr.write("nothing is mended: what was found is for a person to decide\n")
     report.tell(found, form, environ=os.environ, out=sys.stdout, notes=sys.stderr)
     if found.errors:
         sys.exit(FOUND)
