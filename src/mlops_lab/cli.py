@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_lab.errors import WRONG, LabError
+from mlops_lab.errors import FOUND, INTERRUPTED, WRONG, LabError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,27 +26,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code of DESIGN: 0 fine, 1 something was found or failed, 2 wrong words, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    more = ["--json"] if "--json" in words[1:] else []
-    match [word for word in words if word not in more]:
+    as_json = "--json" in words[1:]
+    match [word for word in words if word != "--json"]:
         case ["doctor", "--prefix", prefix]:
-            return _doctor(prefix, *more)
+            return _doctor(prefix, as_json=as_json)
         case ["doctor", option] if option.startswith("--prefix="):
-            return _doctor(option.removeprefix("--prefix="), *more)
+            return _doctor(option.removeprefix("--prefix="), as_json=as_json)
         case _:
             return _tasks(words)
 
 
-def _doctor(prefix: str, *more: str) -> int:
+def _doctor(prefix: str, *, as_json: bool) -> int:
     """Step 7 of the guide's own command, which needs neither a project nor Invoke."""
     from mlops_lab import doctor
+    from mlops_lab.report import checks, findings
 
     # A pipe of another encoding shall not end in a traceback for the want of a tick.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        return doctor.main([f"--prefix={prefix}", *more])
+        examined, found = doctor.of_prefix(Path(prefix), os.environ)
     except LabError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.code
+        return _failed(error, as_json=as_json)
+    except KeyboardInterrupt:
+        return _failed(LabError("interrupted", code=INTERRUPTED), as_json=as_json)
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(f"{findings.as_json(found)}\n" if as_json else checks.as_lines(examined))
+    return FOUND if found.errors else 0
+
+
+def _failed(error: LabError, *, as_json: bool) -> int:
+    from mlops_lab.report import outcome
+
+    if as_json:
+        sys.stdout.write(f"{outcome.error_as_json(error)}\n")
+    sys.stderr.write(f"error: {error}\n")
+    return error.code
 
 
 def _tasks(words: Sequence[str]) -> int:

@@ -75,19 +75,16 @@ def _show(name: str, prefix: str, verbose: bool) -> None:  # noqa: FBT001 - cond
 
 def _lines(name: str, prefix: str, *, verbose: bool) -> Iterator[str]:
     from mlops_lab import doctor
-    from mlops_lab.environment import STAMP
 
     subject = _subject(prefix)
     check = next(check for check in doctor.CHECKS if check.name == name)
     ((_, findings),) = doctor.examine(subject, [check])
     grave = [finding for finding in findings if finding.severity != "note"]
     yield f"❌ Not so: {check.title}.\n" if grave else f"✅ {check.title[0].upper()}{check.title[1:]}."
-    # Our recipes set up what they have made.
-    ours = (subject.prefix / STAMP).exists()
     for finding in findings if verbose else grave:
         yield finding.why
-        if finding.command and (ours or not finding.command.startswith("invoke ")):
-            yield f"  {finding.command}"
+        if command := doctor.fitting(subject, finding).command:
+            yield f"  {command}"
 
 
 @cache

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
+    "BYTECODE",
     "SEEDS",
     "STAMP",
     "Environment",
@@ -33,14 +35,17 @@ __all__ = [
     "altered_files",
     "config",
     "distributions",
+    "has_checksum",
     "holding",
     "inventory",
     "is_held",
+    "is_regular",
     "look",
     "missing_files",
     "named",
     "normalise",
     "read_stamp",
+    "recorded_files",
     "same_version",
     "user_cache",
     "write_stamp",
@@ -50,6 +55,8 @@ WINDOWS = os.name == "nt"
 STAMP = "mlops-lab.json"
 SEEDS = frozenset({"pip", "setuptools", "wheel"})
 """What `python -m venv` puts into a new environment; no lock has to know of it."""
+BYTECODE = (".pyc", "__pycache__")
+"""How the paths of what Python writes by itself end; virtualenv, and so Poetry, records the folders beforehand."""
 
 _SEPARATORS = re.compile(r"[-_.]+")
 _NUMBER = re.compile(r"\d+")
@@ -282,20 +289,30 @@ def _recorded(distribution: Path) -> Iterator[Recorded]:
         OSError: There is no RECORD.
         UnicodeDecodeError: It is not a text.
     """
-    lines = (distribution / "RECORD").read_text(encoding="utf-8").splitlines()
+    record = distribution / "RECORD"
+    if not is_regular(record):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(record))
+    lines = record.read_text(encoding="utf-8").splitlines()
     site = str(distribution.parent)
     for line in lines:
         path, _, rest = line.rpartition(",")[0].rpartition(",")
         if path.startswith('"'):
             path = path[1:-1].replace('""', '"')
-        # Python writes bytecode by itself, whenever it likes.
-        if path.endswith(".pyc") or not path:
+        if path.endswith(BYTECODE) or not path:
             continue
         try:
             # Poetry records its own editable files by their absolute paths.
             yield Recorded(path, rest, os.stat(os.path.join(site, path)))  # noqa: PTH116, PTH118 - see `identity`
-        except OSError:
+        except (OSError, ValueError):
             yield Recorded(path, rest, None)
+
+
+def recorded_files(distribution: Path) -> list[Recorded]:
+    """The recorded files of a distribution, but for bytecode; none where there is no record."""
+    try:
+        return list(_recorded(distribution))
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def altered_files(distribution: Path) -> list[Recorded]:
@@ -303,27 +320,38 @@ def altered_files(distribution: Path) -> list[Recorded]:
 
     Source: https://packaging.python.org/specifications/recording-installed-packages/#the-record-file
     """
-    try:
-        return [file for file in _recorded(distribution) if file.status and not _as_recorded(distribution, file)]
-    except (OSError, UnicodeDecodeError):
-        return []
+    site, files = distribution.parent, recorded_files(distribution)
+    return [file for file in files if file.status and not has_checksum(site / file.path, file.checksum)]
 
 
-def _as_recorded(distribution: Path, file: Recorded) -> bool:
-    name, _, expected = file.checksum.partition("=")
+def has_checksum(path: Path, checksum: str) -> bool:
+    """Whether a file has the content of a record's checksum, as far as the record has one; the file is read."""
+    name, _, expected = checksum.partition("=")
     if name not in hashlib.algorithms_guaranteed or not expected:
         return True
-    with (distribution.parent / file.path).open("rb") as content:
-        found = hashlib.file_digest(content, name).digest()
-    return base64.urlsafe_b64encode(found).rstrip(b"=").decode() == expected
+    if not is_regular(path):
+        return False
+    try:
+        with path.open("rb") as content:
+            found = hashlib.file_digest(content, name).digest()
+    except OSError:
+        return False
+    except TypeError:  # a digest of no fixed length, which no record uses
+        return True
+    return base64.urlsafe_b64encode(found).rstrip(b"=").decode() == expected.rstrip("=")
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a path is a file that can be read to its end: no pipe, no device."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def missing_files(distribution: Path) -> list[str]:
     """The recorded files of a distribution that are gone; none where there is no record."""
-    try:
-        return [file.path for file in _recorded(distribution) if file.status is None]
-    except (OSError, UnicodeDecodeError):
-        return []
+    return [file.path for file in recorded_files(distribution) if file.status is None]
 
 
 def _digest(distribution: Path) -> str:

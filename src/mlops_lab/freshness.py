@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab import conda_meta
-from mlops_lab.environment import config, distributions, look, read_stamp
+from mlops_lab.environment import (
+    altered_files,
+    config,
+    distributions,
+    look,
+    missing_files,
+    read_stamp,
+    recorded_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +25,17 @@ if TYPE_CHECKING:
     from mlops_lab.project import Project
     from mlops_lab.steps import Steps
 
-__all__ = ["Reasons", "conda_yml_changed", "damaged", "digests", "fingerprint", "is_as_left", "reasons"]
+__all__ = [
+    "Reasons",
+    "conda_yml_changed",
+    "damaged",
+    "digests",
+    "disowned",
+    "fingerprint",
+    "is_as_left",
+    "may_be_cached",
+    "reasons",
+]
 
 Reasons = tuple[str, ...]
 
@@ -26,24 +44,36 @@ FORMAT = 2
 """The form of the fingerprint; another one says nothing that could be compared."""
 
 
-def fingerprint(steps: Steps, files: Mapping[str, str], *, complete: bool = True) -> dict[str, Any]:
+def fingerprint(
+    steps: Steps,
+    files: Mapping[str, str],
+    *,
+    complete: bool = True,
+    foreign: Mapping[str, tuple[str, str]] | None = None,
+) -> dict[str, Any]:
     """What the environment was made from and how it is left.
 
     Args:
         steps: The steps that made it.
         files: The digests of the manifests and locks as they were when the installation began.
         complete: Whether its packages were installed.
+        foreign: What was not as the setup before had left it, when the installation began (see `disowned`): where it
+            still is so, nobody has looked into it, and it stays reported.
     """
     from mlops_lab.interpreters import declared
 
     prefix = steps.environment.prefix
+    there = look(steps.environment)
+    for name, (then, now) in (foreign or {}).items():
+        if there["packages"].get(name) == now:
+            there["packages"][name] = then
     return {
         "format": FORMAT,
         "complete": complete,
         "files": dict(files),
         "tools": steps.toolbox.used,
         "python": {"version": _version_of(prefix), "path": _base_of(prefix), "declared": declared(steps.project)[0]},
-        **look(steps.environment),
+        **there,
     }
 
 
@@ -157,6 +187,27 @@ def damaged(environment: Environment) -> list[Path]:
     if not stamp.fingerprint:
         return distributions(environment)
     return [site / name for name in _touched(stamp.fingerprint, look(environment))]
+
+
+def disowned(environment: Environment) -> dict[str, tuple[str, str]]:
+    """The digests of the distributions whose files are not as the last setup left them: as it left them, and now."""
+    stamp = read_stamp(environment.prefix)
+    if stamp is None or not stamp.fingerprint:
+        return {}
+    then, now = stamp.fingerprint, look(environment)
+    return {name: (then["packages"][name], now["packages"][name]) for name in _touched(then, now)}
+
+
+def may_be_cached(distribution: Path) -> bool:
+    """Whether what is wrong with a distribution's files may be in a manager's cache too, as the same files.
+
+    A file with one name only is the environment's own. Where all agree with their record, it was written to as well,
+    and nobody knows which of them are wrong.
+    """
+    wrong = altered_files(distribution)
+    if not wrong and not missing_files(distribution):
+        wrong = recorded_files(distribution)
+    return any(file.status and file.status.st_nlink > 1 for file in wrong)
 
 
 def _touched(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -54,6 +54,7 @@ __all__ = [
     "installs_project",
     "recover",
     "refuse_missing",
+    "refuse_unasked_engine",
     "refuse_wrong_files",
     "setup",
 ]
@@ -107,7 +108,7 @@ def setup(steps: Steps, request: Request) -> Outcome:
     if because:
         sound = refuse_wrong_files(steps)
         refuse_prefix(steps.project, steps.environment, force=request.force)
-        _refuse_unasked_engine(steps, request)
+        refuse_unasked_engine(steps, request)
         _choose_interpreter(steps, request, rebuild=bool(rebuild))
         with changing(steps):
             steps.project.remember(sound=sound)
@@ -134,8 +135,12 @@ def _replaced(steps: Steps, packages: Mapping[str, str]) -> list[str]:
     return [str(found) for found in conda_meta.replaced(steps.environment.prefix, packages)]
 
 
-def _refuse_unasked_engine(steps: Steps, request: Request) -> None:
-    """Refuse to replace what another conda made because a shell, or a cron job, does not have it on its PATH."""
+def refuse_unasked_engine(steps: Steps, request: Request) -> None:
+    """Refuse to replace what another conda made because a shell, or a cron job, does not have it on its PATH.
+
+    Raises:
+        LabError: That is what would happen (code 2).
+    """
     stamp = read_stamp(steps.environment.prefix)
     if steps.engine is None or stamp is None or request.force or request.conda is not None:
         return
@@ -299,15 +304,12 @@ def _rehearse(steps: Steps) -> None:
 
 
 def _refetch(steps: Steps) -> None:
-    """Forget what a manager's cache has of packages whose files were edited here: the cache has the same files.
-
-    A file with one name only is the environment's own.
-    """
-    names = [
-        named(folder)[0]
-        for folder in freshness.damaged(steps.environment)
-        if any(file.status and file.status.st_nlink > 1 for file in altered_files(folder))
-    ]
+    """Forget what a manager's cache has of packages whose files were edited here: the cache has the same files."""
+    folders, stamp = freshness.damaged(steps.environment), read_stamp(steps.environment.prefix)
+    if stamp is None or not stamp.fingerprint:
+        # These are all that there are: what agrees with its record is not suspected.
+        folders = [folder for folder in folders if altered_files(folder)]
+    names = [named(folder)[0] for folder in folders if freshness.may_be_cached(folder)]
     if names:
         steps.step("refetch", packages=names)
 
@@ -467,7 +469,13 @@ def _itself(steps: Steps) -> set[str]:
     return {normalise(steps.project.name)} if installs_project(steps) else set()
 
 
-def _seal(steps: Steps, files: Mapping[str, str], *, complete: bool = True) -> None:
+def _seal(
+    steps: Steps,
+    files: Mapping[str, str],
+    *,
+    complete: bool = True,
+    foreign: Mapping[str, tuple[str, str]] | None = None,
+) -> None:
     """Write the stamp, last of all."""
     there = inventory(steps.environment)
     if steps.engine is not None:
@@ -478,7 +486,7 @@ def _seal(steps: Steps, files: Mapping[str, str], *, complete: bool = True) -> N
             steps.observer.say(f"installed in the place of packages of conda's own: {', '.join(replaced)}")
     else:
         installed = {name: version for name, version in there.items() if name not in SEEDS}
-    fingerprint = freshness.fingerprint(steps, files, complete=complete)
+    fingerprint = freshness.fingerprint(steps, files, complete=complete, foreign=foreign)
     write_stamp(steps.environment.prefix, _stamp(steps, installed, fingerprint))
     if steps.project.remembered("making"):
         steps.project.remember(making="")
@@ -532,12 +540,12 @@ def install_into(steps: Steps, *, conda: bool = False) -> None:
     Raises:
         LabError: A step failed (code 1).
     """
-    files = freshness.digests(steps.project)
+    files, foreign = freshness.digests(steps.project), freshness.disowned(steps.environment)
     if steps.engine is not None and (conda or freshness.conda_yml_changed(steps, files)):
         _make(steps, rebuild=False)
     _claim(steps, rebuild=False, made=True)
     _run(steps, INSTALL)
-    _seal(steps, files)
+    _seal(steps, files, foreign=foreign)
 
 
 def refuse_missing(steps: Steps) -> None:

@@ -148,6 +148,8 @@ def test_what_agrees_with_its_own_record_is_found_too(site: Site, tmp_path: Path
     words = ("--no-index", "--find-links", str(tmp_path), f"cowsay=={wheel.name.split('-')[1]}")
     site.uv("install", "--reinstall", "--no-deps", *words)
     edit(site, "pyjokes", consistent=True)
+    # To which both are as good as any.
+    site.lab("install", cwd=site.root, environ=site.environ)
 
     found = site.doctor(check=1)["findings"]
     told = {(each["kind"], each["package"], each["command"]) for each in found if each["package"]}

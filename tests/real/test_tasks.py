@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mlops_lab import doctor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -106,7 +108,7 @@ def test_the_steps_that_look_at_the_environment(lab: Lab, ready: Path) -> None:
     assert re.search(r"(?m)^pip \d+\S* from .*/petit été/\.venv/", lab("verify", cwd=ready).stdout)
     assert "Would use project environment at: .venv" in lab("info", cwd=ready).stdout
     assert "Resolved 8 packages" in lab("check", cwd=ready).stdout
-    assert lab("doctor", cwd=ready).stdout.count("✓") == 6
+    assert lab("doctor", cwd=ready).stdout.count("✓") == len(doctor.CHECKS)
     assert lab("compat", cwd=ready).stdout.splitlines()[-1] == "No broken requirements found."
 
 
@@ -285,8 +287,8 @@ def test_doctor_finds_a_deleted_file_and_setup_mends_it(lab: Lab, case: Case) ->
     (lost,) = (project / ".venv").glob("lib/*/site-packages/cowsay/__init__.py")
     lost.unlink()
     done = lab("doctor", cwd=project, check=1)
-    assert "    cowsay-6.1: cowsay/__init__.py missing: invoke setup --force" in done.stdout.splitlines()
-    assert done.stderr.startswith("error: `")
+    assert "    cowsay 6.1: cowsay/__init__.py missing: invoke setup --force" in done.stdout.splitlines()
+    assert re.search(r"(?m)^✗ missing +cowsay ", done.stdout)
     done = lab("setup", cwd=project)
     assert "   files of cowsay 6.1 have changed or are missing" in done.stderr.splitlines()
     assert lost.exists()

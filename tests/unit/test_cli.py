@@ -112,7 +112,8 @@ def test_the_doctor_of_a_prefix_needs_no_project(
     assert cli.main(["doctor", *given]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line[2:] for line in lines if not line.startswith("    ")] == [check.title for check in doctor.CHECKS]
-    assert lines[1] == f"    {prefix / 'bin' / 'python'} does not start: no: invoke setup --force"
+    why = f"{prefix / 'bin' / 'python'} does not start: no"
+    assert lines[1] == f"    {why}: put it right with what made the environment"
     assert cli.main(["doctor", *given, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["subject"] == str(prefix)
 
@@ -123,7 +124,7 @@ def test_the_doctor_of_a_prefix_needs_no_project(
 def test_any_other_doctor_is_the_task(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "main", lambda _: pytest.fail("the doctor of a prefix was asked"))
+    monkeypatch.setattr(doctor, "of_prefix", lambda *_: pytest.fail("the doctor of a prefix was asked"))
     assert cli.main(["doctor", *words]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -131,10 +132,10 @@ def test_any_other_doctor_is_the_task(
 
 
 def test_a_failure_of_the_doctor_is_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_words: object) -> int:
+    def broken(*_: object) -> int:
         raise LabError("broken", code=1)
 
-    monkeypatch.setattr(doctor, "main", broken)
+    monkeypatch.setattr(doctor, "of_prefix", broken)
     assert cli.main(["doctor", "--prefix", "x"]) == 1
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlops_lab import doctor
+from mlops_lab import cli, doctor
 from mlops_lab.doctor import CHECKS, Subject, examine, gpu, is_environment
-from mlops_lab.environment import Environment, Stamp, write_stamp
-from mlops_lab.errors import FOUND, WRONG, LabError
+from mlops_lab.environment import STAMP, Environment, Stamp, write_stamp
+from mlops_lab.errors import FOUND, INTERRUPTED, WRONG, LabError
 from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
@@ -352,7 +352,41 @@ def test_a_folder_that_nobody_may_look_at_is_refused(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(doctor, "is_environment", denied)
     with pytest.raises(LabError, match="cannot be looked at: Permission denied: make the folder readable"):
-        doctor.main(["--prefix", str(tmp_path)])
+        doctor.of_prefix(tmp_path, {})
+
+
+def test_bytecode_is_not_missed_whatever_the_record_says(venv: Venv) -> None:
+    # virtualenv, and so Poetry, records the folders that Python may make.
+    with (venv.numpy / "RECORD").open("a", encoding="utf-8") as record:
+        record.write("numpy/__pycache__/a.cpython-312.pyc,,\nnumpy/inner/__pycache__,,\n")
+    assert venv.findings() == {}
+
+
+def test_an_environment_of_uv_or_virtualenv_records_its_python_in_its_own_way(venv: Venv) -> None:
+    venv.config.write_text(f"home = {venv.base}\nversion_info = 3.12.1.final.0\n", encoding="utf-8")
+    assert venv.subject().version == "3.12.1"
+    assert venv.findings() == {}
+
+
+def test_a_record_may_have_another_name_of_the_environment(venv: Venv, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(venv.prefix)
+    (venv.site / "mine.pth").write_text("/home/me/src\n", encoding="utf-8")
+    for prefix in (venv.prefix, link):
+        folder = venv.install("mine-1")
+        with (folder / "RECORD").open("a", encoding="utf-8") as record:
+            record.write(f"{prefix}/lib/python3.12/site-packages/mine.pth,,\n")
+        for environment in (Environment(venv.prefix), Environment(link)):
+            subject = Subject(environment, {"PIP_CONFIG_FILE": os.devnull}, venv.ask)
+            assert [found for _, found in examine(subject, CHECKS[1:]) if found] == []
+        shutil.rmtree(folder)
+
+
+def test_a_deprecated_egg_is_its_own_record(venv: Venv) -> None:
+    (venv.site / "old-1.0-py3.12.egg" / "old").mkdir(parents=True)
+    (venv.site / "old-1.0-py3.12.egg" / "old" / "__init__.py").touch()
+    (venv.site / "easy-install.pth").write_text("./old-1.0-py3.12.egg\n/home/me/src\n", encoding="utf-8")
+    assert venv.findings() == {}
 
 
 def test_an_egg_info_has_no_record_to_look_at(venv: Venv) -> None:
@@ -382,9 +416,10 @@ def test_code_that_nobody_records_is_not_thrown_away_unasked(venv: Venv) -> None
         (venv.site / name).touch()
     (venv.site / "_virtualenv.py").touch()
     (venv.site / "loop").symlink_to(venv.site)
+    (venv.site / "mine").symlink_to(venv.base)
     found = venv.findings()["lost"]
     assert [(each.package, each.severity, each.mend) for each in sorted(found, key=lambda each: each.package)] == [
-        (name, "warning", "") for name in ("evil", "numpy", "spare")
+        (name, "warning", "") for name in ("evil", "mine", "numpy", "spare")
     ]
     assert found[0].why.endswith(" can be imported, and no installed package records it")
 
@@ -443,6 +478,7 @@ def test_the_users_own_packages_come_first_where_they_are_let_in(venv: Venv) -> 
     with venv.config.open("a", encoding="utf-8") as config:
         config.write("include-system-site-packages = true\n")
     found = venv.said()["startup"]
+    assert found[0][0] == "note"
     assert found[1] == (
         "warning",
         f"numpy 1.0 of {folder} comes before the environment's 2.0",
@@ -510,6 +546,8 @@ def test_bundles_that_are_not_there_or_differ(venv: Venv) -> None:
             "unset REQUESTS_CA_BUNDLE",
         ),
     ]
+    odd = venv.said(SSL_CERT_FILE=str(second), REQUESTS_CA_BUNDLE=str(first), PIP_CERT=str(first))["certificates"]
+    assert [command for *_, command in odd] == ["unset SSL_CERT_FILE"]
 
 
 def test_pips_configuration_counts_and_a_broken_one_is_told(venv: Venv) -> None:
@@ -611,7 +649,7 @@ def command(venv: Venv, monkeypatch: pytest.MonkeyPatch) -> Venv:
 
 
 def test_the_command_prints_every_check(command: Venv, capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.main([f"--prefix={command.prefix}"]) == 0
+    assert cli.main(["doctor", f"--prefix={command.prefix}"]) == 0
     titles = [line[2:] for line in capsys.readouterr().out.splitlines() if not line.startswith("    ")]
     assert titles == [check.title for check in CHECKS]
 
@@ -621,7 +659,8 @@ def test_the_command_prints_what_is_wrong_and_what_mends_it(
 ) -> None:
     monkeypatch.setenv("PIP_USER", "1")
     _leftover(command)
-    assert doctor.main(["--prefix", str(command.prefix)]) == FOUND
+    (command.prefix / STAMP).touch()
+    assert cli.main(["doctor", "--prefix", str(command.prefix)]) == FOUND
     out = capsys.readouterr().out
     assert (
         f"✗ no leftovers of an interrupted installation\n    ~umpy is what an interrupted pip left behind: {REBUILD}\n"
@@ -635,7 +674,8 @@ def test_the_command_prints_what_is_wrong_and_what_mends_it(
 
 def test_the_command_prints_json_alone(command: Venv, capsys: pytest.CaptureFixture[str]) -> None:
     _leftover(command)
-    assert doctor.main(["--prefix", str(command.prefix), "--json"]) == FOUND
+    (command.prefix / STAMP).touch()
+    assert cli.main(["doctor", "--prefix", str(command.prefix), "--json"]) == FOUND
     found = json.loads(capsys.readouterr().out)
     assert (found["check"], found["subject"], found["ok"]) == ("doctor", str(command.prefix), False)
     assert [(each["kind"], each["mend"]) for each in found["findings"] if each["severity"] == "error"] == [
@@ -645,33 +685,56 @@ def test_the_command_prints_json_alone(command: Venv, capsys: pytest.CaptureFixt
     assert list(found["facts"]["checks"]) == NAMES
 
 
-def test_the_prefix_may_be_relative(command: Venv, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(command.prefix.parent)
-    assert doctor.main(["--prefix", command.prefix.name]) == 0
+def test_the_prefix_may_be_relative(
+    command: Venv, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(command.base)
+    assert cli.main(["doctor", "--prefix", f"../{command.prefix.name}", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["subject"], found["findings"]) == (str(command.prefix), [])
+
+
+def test_an_environment_that_somebody_made_is_not_to_be_made_anew_by_us(
+    command: Venv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _leftover(command)
+    assert cli.main(["doctor", "--prefix", str(command.prefix)]) == FOUND
+    assert "left behind: put it right with what made the environment\n" in capsys.readouterr().out
+    cli.main(["doctor", "--prefix", str(command.prefix), "--json"])
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["command"], found["mend"]) == ("", "")
+
+
+def test_a_command_that_is_stopped_says_so(
+    command: Venv, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "examine", stop)
+    assert cli.main(["doctor", "--prefix", str(command.prefix), "--json"]) == INTERRUPTED
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"] == "interrupted"
+    assert err == "error: interrupted\n"
 
 
 @pytest.mark.parametrize("make", [lambda _: None, lambda path: path.mkdir(), lambda path: path.touch()])
-def test_what_is_no_environment_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_what_is_no_environment_is_refused(
+    tmp_path: Path, make: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     prefix = tmp_path / "x"
     make(prefix)
     assert not is_environment(prefix)
-    with pytest.raises(LabError) as caught:
-        doctor.main(["--prefix", str(prefix)])
-    assert str(caught.value) == f"{prefix} is not an environment: make it with `invoke setup`"
-    assert caught.value.code == WRONG
-
-
-def test_without_a_prefix_the_words_are_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        doctor.main([])
-    assert caught.value.code == WRONG
-    assert "the following arguments are required: --prefix" in capsys.readouterr().err
+    assert cli.main(["doctor", "--prefix", str(prefix), "--json"]) == WRONG
+    out, err = capsys.readouterr()
+    assert err == f"error: {prefix} is not an environment: make it with `invoke setup`\n"
+    assert json.loads(out)["error"] == f"{prefix} is not an environment"
 
 
 def test_a_reader_that_has_gone_is_no_error(command: Venv, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Closed(io.StringIO):
+    class Closed(io.TextIOWrapper):
         def write(self, _text: str) -> int:
             raise BrokenPipeError
 
-    monkeypatch.setattr(sys, "stdout", Closed())
-    assert doctor.main(["--prefix", str(command.prefix)]) == 0
+    monkeypatch.setattr(sys, "stdout", Closed(io.BytesIO()))
+    assert cli.main(["doctor", "--prefix", str(command.prefix)]) == 0

@@ -17,6 +17,7 @@ from mlops_lab.environment import (
     Environment,
     Stamp,
     activation,
+    altered_files,
     distributions,
     holding,
     identity,
@@ -253,6 +254,23 @@ def test_without_a_readable_record_nothing_is_missing(venv: Environment) -> None
     assert missing_files(folder) == []
     (folder / "RECORD").unlink()
     assert missing_files(folder) == []
+
+
+def test_what_is_no_file_is_never_read(venv: Environment) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows knows no pipes in folders")
+    content = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+    lines = [f"a.py,{content},0", f"pipe.py,{content},0", "b.py,shake_128=x,0", "a\0b,,", "x/__pycache__,,"]
+    folder = installed(venv, "a-1.dist-info", lines, files=["b.py"])
+    (folder.parent / "a.py").touch()
+    os.mkfifo(folder.parent / "pipe.py")
+    assert [file.path for file in altered_files(folder)] == ["pipe.py"]
+    assert missing_files(folder) == ["a\0b"]
+    (folder / "RECORD").unlink()
+    os.mkfifo(folder / "RECORD")
+    assert altered_files(folder) == []
+    assert missing_files(folder) == []
+    assert look(venv)["packages"].keys() == {folder.name}
 
 
 def _touch_record(site: Path) -> None:

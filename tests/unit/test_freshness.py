@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -325,6 +327,54 @@ def test_of_a_setup_that_was_not_finished_every_package_may_be_damaged(world: Wo
     assert {folder.name for folder in freshness.damaged(world.steps.environment)} == names
     (world.prefix / STAMP).unlink()
     assert freshness.damaged(world.steps.environment) == []
+
+
+def test_what_an_installation_left_as_it_found_it_stays_reported(world: World) -> None:
+    steps = world.steps
+    _altered(world)
+    foreign = freshness.disowned(steps.environment)
+    assert foreign.keys() == {"numpy-2.0.dist-info"}
+    made = freshness.fingerprint(steps, freshness.digests(steps.project), foreign=foreign)
+    world.restamp(fingerprint=made)
+    assert world.reasons() == (["files of numpy 2.0 have changed or are missing"], [])
+    # What the installation has put in its place is its own.
+    (world.site / "numpy.py").write_text("from the index", encoding="utf-8")
+    world.restamp(fingerprint=freshness.fingerprint(steps, freshness.digests(steps.project), foreign=foreign))
+    assert world.reasons() == ([], [])
+
+
+def test_of_what_was_not_finished_nothing_is_known_to_be_foreign(world: World) -> None:
+    _altered(world)
+    world.restamp(fingerprint=None)
+    assert freshness.disowned(world.steps.environment) == {}
+
+
+def _record(world: World, content: str) -> Path:
+    checksum = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    folder = world.site / "numpy-2.0.dist-info"
+    (folder / "RECORD").write_text(f"numpy.py,sha256={checksum},0\nspare.py,,\n", encoding="utf-8")
+    (world.site / "numpy.py").write_text(content, encoding="utf-8")
+    (world.site / "spare.py").touch()
+    return folder
+
+
+def test_a_cache_may_have_what_was_edited_in_place(world: World) -> None:
+    folder = _record(world, "edited with its record")
+    assert not freshness.may_be_cached(folder)
+    os.link(world.site / "spare.py", world.root / "cache")
+    # All of it agrees with the record: any file may be the wrong one.
+    assert freshness.may_be_cached(folder)
+    (world.site / "numpy.py").write_text("edited alone, with a name of its own", encoding="utf-8")
+    assert not freshness.may_be_cached(folder)
+    os.link(world.site / "numpy.py", world.root / "cache too")
+    assert freshness.may_be_cached(folder)
+
+
+def test_a_cache_still_has_what_was_deleted(world: World) -> None:
+    folder = _record(world, "as it was installed")
+    os.link(world.site / "spare.py", world.root / "cache")
+    _deleted(world)
+    assert not freshness.may_be_cached(folder)
 
 
 def test_every_damaged_package_is_named(world: World) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,7 @@ from support.machine import (
     MIDDLE,
     PYPROJECT,
     REQUIREMENTS,
+    Machine,
     Make,
     maker,
     poetry_lock,
@@ -331,6 +334,41 @@ def test_install_brings_what_is_there_to_the_lock(make: Make) -> None:
     assert machine.ran == [*MIDDLE["venv+poetry"], AFTER[1]]
     assert (stamp := read_stamp(machine.prefix)) is not None
     assert stamp.fingerprint is not None
+
+
+def _written_with_its_record(machine: Machine) -> Path:
+    """A package whose file is another one than at the last setup, and whose record agrees with that."""
+    folder = next(machine.prefix.glob("lib/python3.12/site-packages/a-*.dist-info"))
+    (folder.parent / "a.py").write_text("edited", encoding="utf-8")
+    (folder / "RECORD").write_text("a.py,,\n", encoding="utf-8")
+    return folder.parent / "a.py"
+
+
+def test_an_installation_does_not_vouch_for_what_it_left_alone(make: Make) -> None:
+    recipe.setup(make()[0], Request())
+    steps, machine = make()
+    _written_with_its_record(machine)
+    recipe.install(steps)
+    assert freshness.reasons(steps, None) == (("files of a 1.0 have changed or are missing",), ())
+
+
+def test_what_agrees_with_its_record_and_was_edited_is_forgotten_by_the_cache(make: Make, tmp_path: Path) -> None:
+    recipe.setup(make("venv+uv")[0], Request())
+    steps, machine = make("venv+uv")
+    os.link(_written_with_its_record(machine), tmp_path / "cache")
+    recipe.setup(steps, Request())
+    assert "uv cache clean a" in machine.ran
+
+
+def test_an_installation_that_was_not_finished_makes_nothing_suspect(make: Make, tmp_path: Path) -> None:
+    recipe.setup(make("venv+uv")[0], Request())
+    steps, machine = make("venv+uv")
+    os.link(_written_with_its_record(machine), tmp_path / "cache")
+    stamp = read_stamp(machine.prefix)
+    assert stamp is not None
+    write_stamp(machine.prefix, replace(stamp, fingerprint=None))
+    recipe.setup(steps, Request())
+    assert not [command for command in machine.ran if command.startswith("uv cache")]
 
 
 def test_install_without_an_environment_is_refused(make: Make) -> None:

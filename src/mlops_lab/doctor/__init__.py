@@ -6,10 +6,9 @@ the environment with a project's files is in `belonging`, what mends it in `mend
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import dataclasses
 import os
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -19,14 +18,25 @@ from mlops_lab import conda_meta
 from mlops_lab.doctor import gpu, interpreter, network, records, startup, variables
 from mlops_lab.doctor.subject import Check, Subject, tell
 from mlops_lab.environment import Environment
-from mlops_lab.errors import FOUND, LabError
+from mlops_lab.errors import LabError
 from mlops_lab.findings import SEVERITIES, Finding, Findings
 from mlops_lab.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["CHECKS", "Check", "Finding", "Subject", "examine", "found_in", "is_environment", "main", "subject_of"]
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Finding",
+    "Subject",
+    "examine",
+    "fitting",
+    "found_in",
+    "is_environment",
+    "of_prefix",
+    "subject_of",
+]
 
 PATIENCE = 20.0
 """Seconds that an interpreter has to start; one on a cold network file system needs several."""
@@ -48,15 +58,13 @@ CHECKS: tuple[Check, ...] = (
 )
 """What is examined, and the function that does it; a new check is a row."""
 
-_MARKS = {"error": "✗", "warning": "!", "note": "✓"}
-
 
 def subject_of(environment: Environment, environ: Mapping[str, str]) -> Subject:
     """An environment to examine, its interpreter started for real."""
     runner = Runner(None, environ)
     runner.patience = PATIENCE
-    # Not in the environment's folder, which may not be one.
-    return Subject(environment, environ, partial(runner.ask, cwd=Path.cwd()))
+    # Not in the environment's folder, which may not be one, nor in the user's, which may be gone.
+    return Subject(environment, environ, partial(runner.ask, cwd=environment.prefix.parent))
 
 
 def examine(subject: Subject, checks: Iterable[Check] = CHECKS) -> list[tuple[Check, list[Finding]]]:
@@ -79,7 +87,8 @@ def _guarded(check: Check, subject: Subject) -> list[Finding]:
 
 def found_in(subject: Subject, examined: Sequence[tuple[Check, list[Finding]]], seconds: float) -> Findings:
     """What the checks found, for every report: the gravest first."""
-    findings = [finding for _, each in examined for finding in each]
+    # What keeps several checks from their work is told once.
+    findings = dict.fromkeys(finding for _, each in examined for finding in each)
     there = []
     with contextlib.suppress(OSError):  # of which the checks have told
         there = subject.distributions
@@ -88,7 +97,7 @@ def found_in(subject: Subject, examined: Sequence[tuple[Check, list[Finding]]], 
         str(subject.prefix),
         sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
         {
-            "Python": subject.config.get("version") or "unknown",
+            "Python": subject.version or "unknown",
             "packages": str(len(there)),
             "recorded files": str(sum(len(each.files) for each in there)),
             "checks": str(len(examined)),
@@ -103,44 +112,29 @@ def is_environment(prefix: Path) -> bool:
     return (prefix / conda_meta.FOLDER).is_dir() or (prefix / "pyvenv.cfg").exists()
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print what is found; returns 1 when something is wrong, 2 for a folder that is no environment."""
-    parser = argparse.ArgumentParser(prog="mlops-lab doctor", description="Examine the health of an environment.")
-    parser.add_argument("--prefix", type=Path, required=True, help="the environment's folder")
-    parser.add_argument("--json", action="store_true", help="print JSON, alone on standard output")
-    words = parser.parse_args(argv)
-    prefix = words.prefix.absolute()
+def of_prefix(prefix: Path, environ: Mapping[str, str]) -> tuple[list[tuple[Check, list[Finding]]], Findings]:
+    """Examine an environment on its own, whoever made it: each check with what it found, and all of it together.
+
+    Raises:
+        LabError: There is no environment, or it cannot be looked at (code 2).
+    """
+    started = time.monotonic()
+    # Not `Path.absolute`, which leaves `..` as it is: what is recorded is compared as text.
+    prefix = Path(os.path.abspath(prefix))  # noqa: PTH100
     try:
         there = is_environment(prefix)
     except OSError as error:
-        raise LabError(f"{words.prefix} cannot be looked at: {error.strerror}", "make the folder readable") from error
+        raise LabError(f"{prefix} cannot be looked at: {error.strerror}", "make the folder readable") from error
     if not there:
-        raise LabError(f"{words.prefix} is not an environment", "make it with `invoke setup`")
-    conda = (prefix / conda_meta.FOLDER).is_dir()
-    started = time.monotonic()
-    subject = subject_of(Environment(prefix, conda=conda), os.environ)
-    examined = examine(subject)
-    found = found_in(subject, examined, time.monotonic() - started)
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(_as_json(found) if words.json else _as_lines(examined))
-    return FOUND if found.errors else 0
+        raise LabError(f"{prefix} is not an environment", "make it with `invoke setup`")
+    subject = subject_of(Environment(prefix, conda=(prefix / conda_meta.FOLDER).is_dir()), environ)
+    examined = [(check, [fitting(subject, each) for each in found]) for check, found in examine(subject)]
+    return examined, found_in(subject, examined, time.monotonic() - started)
 
 
-def _as_json(found: Findings) -> str:
-    from mlops_lab.report import findings
-
-    return findings.as_json(found) + "\n"
-
-
-def _as_lines(examined: Sequence[tuple[Check, list[Finding]]]) -> str:
-    """Each check with a tick, a cross or an exclamation mark, and what it found below it."""
-    lines = []
-    for check, findings in examined:
-        worst = min((finding.severity for finding in findings), key=SEVERITIES.index, default="note")
-        lines.append(f"{_MARKS[worst]} {check.title}")
-        lines += [f"    {_line(finding)}" for finding in findings]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _line(finding: Finding) -> str:
-    return ": ".join(part for part in (finding.why, finding.command or finding.otherwise) if part)
+def fitting(subject: Subject, finding: Finding) -> Finding:
+    """A finding whose command fits the environment: our recipes would put another one in the place of somebody's."""
+    if subject.is_ours or not finding.command.startswith("invoke "):
+        return finding
+    otherwise = finding.otherwise or "put it right with what made the environment"
+    return dataclasses.replace(finding, command="", mend="", otherwise=otherwise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_lab import behind, conda_meta, doctor, freshness
 from mlops_lab.doctor import requires
 from mlops_lab.doctor.subject import INSTALL, REBUILD, Check, listed, tell
-from mlops_lab.environment import normalise
+from mlops_lab.environment import is_held, normalise
 from mlops_lab.errors import LabError, redact
 from mlops_lab.guide import row_named
 from mlops_lab.manifests import pyproject
@@ -38,6 +39,9 @@ def examine(steps: Steps) -> Findings:
     started = time.monotonic()
     subject = doctor.subject_of(steps.environment, steps.environ)
     examined = doctor.examine(subject, (*doctor.CHECKS, *_checks(steps)))
+    if subject.stamp is None:
+        # What our recipes did not make they do not change unasked.
+        examined = [(check, [dataclasses.replace(each, mend="") for each in found]) for check, found in examined]
     return doctor.found_in(subject, _once(examined), time.monotonic() - started)
 
 
@@ -90,7 +94,7 @@ def _once(examined: list[tuple[Check, list[Finding]]]) -> list[tuple[Check, list
 def _python(steps: Steps, subject: Subject) -> Iterator[Finding]:
     from packaging.specifiers import SpecifierSet
 
-    allowed, version = pyproject.requires_python(steps.project.data) or "", subject.config.get("version", "")
+    allowed, version = pyproject.requires_python(steps.project.data) or "", subject.version
     if version and version not in SpecifierSet(allowed):
         yield tell(
             "python",
@@ -194,7 +198,7 @@ def _fit(steps: Steps, subject: Subject) -> Iterator[Finding]:
 def _wanted(steps: Steps, subject: Subject) -> Mapping[str, str]:
     from mlops_lab import locks
 
-    version = subject.config.get("version", "")
+    version = subject.version
     if not version or not steps.project.lock(steps.hybrid.manager).exists():
         return {}
     return locks.wanted(steps.project, steps.hybrid.manager, version, steps.groups)
@@ -223,11 +227,17 @@ def _stale(steps: Steps, subject: Subject) -> Iterator[Finding]:
         why = "the environment has no stamp: nobody knows which files it was made from"
         yield tell("stale", why, REBUILD, severity="warning")
         return
+    if subject.stamp.fingerprint is None and is_held(subject.prefix):
+        why = "another process is setting the environment up at this moment"
+        yield tell("stale", why, otherwise="wait until it has ended, then examine it again")
+        return
     rebuild, renew = freshness.reasons(steps, None)
+    # A setup without the word would go on with what was used last, and find nothing to do.
+    command = _SETUP if subject.stamp.hybrid == steps.hybrid.name else f"{_SETUP} --hybrid {steps.hybrid}"
     if rebuild:
-        yield tell("stale", "; ".join(rebuild), _SETUP, mend="setup")
+        yield tell("stale", "; ".join(rebuild), command, mend="rebuild")
     elif renew:
-        yield tell("stale", "; ".join(renew), _SETUP, severity="warning", mend="setup")
+        yield tell("stale", "; ".join(renew), command, severity="warning", mend="setup")
 
 
 def _tools(steps: Steps, _: Subject) -> Iterator[Finding]:

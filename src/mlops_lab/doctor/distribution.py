@@ -5,21 +5,20 @@ Source: https://packaging.python.org/specifications/recording-installed-packages
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from mlops_lab.environment import named
+from mlops_lab.environment import BYTECODE, has_checksum, named
 
-__all__ = ["Distribution", "File", "altered", "is_regular", "read"]
+__all__ = ["Distribution", "File", "altered", "read"]
 
 _HEAD = 20_000
-"""Lines of a METADATA that are read to find its name; the description may be a book."""
+"""Lines of a METADATA that are read; the description may be a book."""
+_REQUIRES = "Requires-Dist"
 
 
 class File(NamedTuple):
@@ -53,6 +52,7 @@ class Distribution:
         strange: How many lines of the RECORD are none.
         unread: Why its RECORD cannot be read; empty where it can.
         says: `Name` and `Version` of its METADATA, as far as they are there.
+        requires: Its requirements, as METADATA has them.
         no_metadata: Why that cannot be read; empty where it can.
     """
 
@@ -66,6 +66,7 @@ class Distribution:
     strange: int = 0
     unread: str = ""
     says: tuple[tuple[str, str], ...] = ()
+    requires: tuple[str, ...] = ()
     no_metadata: str = ""
 
     @property
@@ -79,18 +80,25 @@ def read(folder: Path, prefix: Path) -> Distribution:
     name, version = named(folder)
     if folder.suffix != ".dist-info":
         return Distribution(folder, name, version, unread="it has none")
-    says, no_metadata = _metadata(folder / "METADATA")
+    pairs, barred = _metadata(folder / "METADATA")
+    says = {key: value for key, value in pairs if key != _REQUIRES}
+    lacking = [key for key in ("Name", "Version") if not says.get(key)]
     text, unread = _text(folder / "RECORD")
     files, places, denied, outside, strange = _record(text, folder.parent, prefix)
-    return Distribution(folder, name, version, files, places, denied, outside, strange, unread, says, no_metadata)
-
-
-def is_regular(path: Path | str) -> bool:
-    """Whether a path is a file that can be read to its end: no pipe, no device."""
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - the status of a Path costs more
-    except (OSError, ValueError):
-        return False
+    return Distribution(
+        folder=folder,
+        name=name,
+        version=version,
+        files=files,
+        named=places,
+        denied=denied,
+        outside=outside,
+        strange=strange,
+        unread=unread,
+        says=tuple(says.items()),
+        requires=tuple(value for key, value in pairs if key == _REQUIRES),
+        no_metadata=barred or (f"has a METADATA without {' and '.join(lacking)}" if lacking else ""),
+    )
 
 
 def _barred(path: Path) -> str:
@@ -115,27 +123,24 @@ def _text(path: Path) -> tuple[str, str]:
         return "", f"has a {path.name} that cannot be read ({error.strerror})"
 
 
-def _metadata(path: Path) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Name and version, from the lines before the description."""
+def _metadata(path: Path) -> tuple[list[tuple[str, str]], str]:
+    """Name, version and requirements, from the lines before the description; and why they cannot be read."""
     if barred := _barred(path):
-        return (), barred
+        return [], barred
     try:
         with path.open("rb") as content:
             head = [line.decode("utf-8", "replace") for line in islice(iter(content.readline, b""), _HEAD)]
     except OSError as error:
-        return (), f"has a {path.name} that cannot be read ({error.strerror})"
-    end = next((number for number, line in enumerate(head) if not line.strip()), len(head))
-    pairs = (line.partition(":") for line in head[:end])
-    says = {key: value.strip() for key, colon, value in pairs if colon and key in {"Name", "Version"}}
-    lacking = [key for key in ("Name", "Version") if not says.get(key)]
-    return tuple(says.items()), f"has a {path.name} without {' and '.join(lacking)}" if lacking else ""
+        return [], f"has a {path.name} that cannot be read ({error.strerror})"
+    pairs = (line.partition(":") for line in takewhile(str.strip, head))
+    return [(key, value.strip()) for key, colon, value in pairs if colon and key in {"Name", "Version", _REQUIRES}], ""
 
 
 def _record(
     text: str, site: Path, prefix: Path
 ) -> tuple[tuple[File, ...], frozenset[str], tuple[str, ...], tuple[str, ...], int]:
     files, places, denied, outside, strange = [], set[str](), [], [], 0
-    roots = tuple({f"{prefix}{os.sep}", f"{os.path.realpath(prefix)}{os.sep}"})
+    root, real = f"{prefix}{os.sep}", f"{os.path.realpath(prefix)}{os.sep}"
     for line in text.splitlines():
         if not line.strip():
             continue
@@ -144,11 +149,14 @@ def _record(
             strange += 1
             continue
         place = os.path.normpath(os.path.join(site, path))  # noqa: PTH118 - thousands of these: a Path costs more
-        if not place.startswith(roots):
+        if not place.startswith(root):
+            # Poetry records absolute paths, by the name that the environment had then.
+            place = f"{os.path.realpath(Path(place).parent)}{os.sep}{Path(place).name}".replace(real, root, 1)
+        if not place.startswith(root):
             outside.append(path)
             continue
         places.add(place)
-        if path.endswith(".pyc"):
+        if path.endswith(BYTECODE):
             continue
         try:
             files.append(File(path, place, checksum, _status(place)))
@@ -176,18 +184,4 @@ def _status(place: str) -> os.stat_result | None:
 
 def altered(file: File) -> bool:
     """Whether a file's content is not the recorded one, or cannot be read; the file is read."""
-    name, _, expected = file.checksum.partition("=")
-    if file.status is None or name not in hashlib.algorithms_guaranteed or not expected:
-        return False
-    if not stat.S_ISREG(file.status.st_mode):
-        return True
-    try:
-        with Path(file.place).open("rb") as content:
-            digest = hashlib.file_digest(content, name)
-    except OSError:
-        return True
-    try:
-        found = digest.digest()
-    except TypeError:  # one of no fixed length, which no record uses
-        return False
-    return base64.urlsafe_b64encode(found).rstrip(b"=").decode() != expected.rstrip("=")
+    return file.status is not None and not has_checksum(Path(file.place), file.checksum)

@@ -64,11 +64,10 @@ def _gone(home: str) -> str:
 def _meant(subject: Subject, version: str, there: str) -> Iterator[Finding]:
     if os.path.realpath(there) != os.path.realpath(subject.prefix):
         yield _ill(f"{subject.environment.python} works on {there}, not on {subject.prefix}")
-    recorded = subject.config.get("version") or ".".join(subject.config.get("version_info", "").split(".")[:3])
     fingerprint: Any = subject.stamp.fingerprint if subject.stamp else None
     python = (fingerprint or {}).get("python")
     stamped = str(python.get("version") or "") if isinstance(python, dict) else ""
-    sides = {"its own record": recorded, "the stamp of the last setup": stamped}
+    sides = {"its own record": subject.version, "the stamp of the last setup": stamped}
     for where, expected in sides.items():
         # A venv of 3.14.0rc1 records 3.14.0.
         if not expected or expected == version or expected == _CANDIDATE.sub("", version):

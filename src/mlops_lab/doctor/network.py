@@ -82,23 +82,25 @@ def certificates(subject: Subject) -> Iterator[Finding]:
         if not _there(subject, each.value):
             why = f"{each.where} names {each.value}, which is not there"
             yield tell("certificate", why, _away(each.where), sides=[each], severity="warning")
-    there = [each for each in files if _there(subject, each.value)]
-    if len({os.path.realpath(_expanded(subject, each.value)) for each in there}) > 1:
+    yield from _unlike(subject, [each for each in files if _there(subject, each.value)])
+
+
+def _unlike(subject: Subject, said: list[Said]) -> Iterator[Finding]:
+    """Bundles that differ; the one that fewest name gives way."""
+    bundles: dict[str, list[Said]] = {}
+    for each in said:
+        bundles.setdefault(os.path.realpath(_expanded(subject, each.value)), []).append(each)
+    usual, *others = sorted(bundles.values(), key=len, reverse=True) or [[]]
+    if others:
+        odd = others[-1][0]
         yield tell(
             "certificate",
-            f"{' and '.join(each.where for each in _unlike(subject, there))} name different bundles of certificates: "
+            f"{usual[0].where} and {odd.where} name different bundles of certificates: "
             "one tool may trust an index that another refuses",
-            _away(there[-1].where),
-            sides=there,
+            _away(odd.where),
+            sides=said,
             severity="warning",
         )
-
-
-def _unlike(subject: Subject, said: list[Said]) -> list[Said]:
-    """The first setting, and the first that differs from it."""
-    first = said[0]
-    real = os.path.realpath(_expanded(subject, first.value))
-    return [first, next(each for each in said if os.path.realpath(_expanded(subject, each.value)) != real)]
 
 
 def _expanded(subject: Subject, path: str) -> Path:

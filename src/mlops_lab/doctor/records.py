@@ -183,8 +183,7 @@ def _unrecorded(subject: Subject) -> dict[str, list[str]]:
     site = subject.environment.site_packages
     if site is None:
         return {}
-    known = {os.path.normpath(subject.prefix / path) for path in subject.condas_files}
-    known.update(*(each.named for each in subject.distributions))
+    known = subject.condas_files.union(*(each.named for each in subject.distributions))
     excused = _excused(subject, site)
     found: dict[str, list[str]] = {}
     # Links are not followed, so no loop ends nowhere.
@@ -192,13 +191,20 @@ def _unrecorded(subject: Subject) -> dict[str, list[str]]:
         folders[:] = [
             name for name in folders if name != "__pycache__" and not name.startswith("~") and not _is_info(name)
         ]
-        for name in names:
+        code = [name for name in names if name.endswith(_CODE)]
+        code += [name for name in folders if _leads_out(subject, f"{folder}{os.sep}{name}")]
+        for name in code:
             path = f"{folder}{os.sep}{name}"
-            if name.endswith(_CODE) and path not in known:
+            if path not in known:
                 short = os.path.relpath(path, site)
                 if (top := short.partition(os.sep)[0]) not in excused:
                     found.setdefault(top, []).append(short)
     return found
+
+
+def _leads_out(subject: Subject, folder: str) -> bool:
+    """Whether a folder is a link to somewhere else, as people link their own code."""
+    return Path(folder).is_symlink() and not Path(os.path.realpath(folder)).is_relative_to(subject.prefix.resolve())
 
 
 def _is_info(name: str) -> bool:
@@ -213,7 +219,8 @@ def _excused(subject: Subject, site: Path) -> set[str]:
         lines = subject.text(each.folder / "top_level.txt").split()
         found |= {*lines, *(f"{line}.py" for line in lines)}
     names = {each.name for each in unlisted}
-    return found | {entry.name for entry in site.iterdir() if normalise(entry.stem) in names}
+    # An egg is its own record: https://setuptools.pypa.io/en/latest/deprecated/python_eggs.html
+    return found | {entry.name for entry in site.iterdir() if normalise(entry.stem) in names or entry.suffix == ".egg"}
 
 
 def overwritten(subject: Subject) -> Iterator[Finding]:
@@ -230,9 +237,9 @@ def overwritten(subject: Subject) -> Iterator[Finding]:
             otherwise="nothing, if the lock wants it so",
         )
     known = {other.name for other in replaced}
-    condas = {os.path.normpath(subject.prefix / path) for path in subject.condas_files}
     for each in subject.others:
-        if each.name not in known and (files := [file.path for file in each.files if file.place in condas]):
+        files = [file.path for file in each.files if file.place in subject.condas_files]
+        if files and each.name not in known:
             yield tell(
                 "overlap",
                 f"{each.title} wrote over files that a package of conda's records: {listed(files)}",

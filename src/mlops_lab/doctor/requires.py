@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from mlops_lab.doctor.distribution import is_regular
 from mlops_lab.doctor.subject import INSTALL, tell
 from mlops_lab.environment import SEEDS, normalise
 
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
     from mlops_lab.findings import Finding
 
 __all__ = ["find"]
-
-_HEAD = 20_000
-_KEY = "Requires-Dist:"
 
 
 def find(subject: Subject, locked: Mapping[str, str]) -> Iterator[Finding]:
@@ -54,6 +49,9 @@ def _unmet(
         why += "conda, which has checked what it needs, gives some packages other names"
         return tell("unmet", why, package=each.name, sides=sides, severity="note")
     why = f"{each.title} requires {wants}, and {f'{name} {there} is installed' if there else 'it is not installed'}"
+    if not there and subject.sees_base:
+        why += " here: it may be one of the base interpreter's packages, which can be imported too"
+        return tell("unmet", why, package=each.name, sides=sides, severity="note")
     if name in locked and locked[name] != there:
         return tell("unmet", why, INSTALL, package=each.name, sides=sides, mend="install")
     if each.name in SEEDS:
@@ -73,31 +71,16 @@ def _fits(requirement: Requirement, version: str) -> bool:
 
 def _holding(each: Distribution, subject: Subject) -> Iterator[Requirement]:
     """What a distribution requires here, without any of its extras."""
-    from packaging.markers import UndefinedEnvironmentName
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import Requirement
 
     from mlops_lab.manifests.markers import marker_environment
 
-    version = subject.config.get("version") or subject.series
+    version = subject.version or subject.series
     variables = {**marker_environment(version), "extra": ""} if version else {}
-    for text in _lines(each):
+    for text in each.requires:
         try:
             requirement = Requirement(text)
             if not requirement.marker or requirement.marker.evaluate(dict(variables)):
                 yield requirement
-        except (InvalidRequirement, UndefinedEnvironmentName):
+        except ValueError:
             continue  # what older tools wrote there
-
-
-def _lines(each: Distribution) -> list[str]:
-    """The requirements as they stand before the description."""
-    path = each.folder / "METADATA"
-    if not is_regular(path):
-        return []
-    try:
-        with path.open("rb") as content:
-            head = [line.decode("utf-8", "replace").rstrip() for line in islice(iter(content.readline, b""), _HEAD)]
-    except OSError:
-        return []
-    end = next((number for number, line in enumerate(head) if not line), len(head))
-    return [line.removeprefix(_KEY).strip() for line in head[:end] if line.startswith(_KEY)]

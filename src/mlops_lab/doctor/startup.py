@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlops_lab.doctor.subject import Subject
-    from mlops_lab.findings import Finding
+    from mlops_lab.findings import Finding, Severity
 
 __all__ = ["find"]
 
-_KNOWN = re.compile(r"_virtualenv\.pth|distutils-precedence\.pth|.*-nspkg\.pth|__editable__.*\.pth")
+_KNOWN = re.compile(r"_virtualenv\.pth|distutils-precedence\.pth|easy-install\.pth|.*-nspkg\.pth|__editable__.*\.pth")
 """Written by installers themselves, which do not record them all."""
 _CUSTOM = ("sitecustomize.py", "usercustomize.py")
 
@@ -30,8 +30,7 @@ _CUSTOM = ("sitecustomize.py", "usercustomize.py")
 def find(subject: Subject) -> Iterator[Finding]:
     """Files that nobody records and that bring other code in, and the packages of the user's own folder."""
     site = subject.environment.site_packages
-    recorded = {place for each in subject.distributions for place in each.named}
-    recorded |= {os.path.normpath(subject.prefix / path) for path in subject.condas_files}
+    recorded = subject.condas_files.union(*(each.named for each in subject.distributions))
     for path in sorted(site.glob("*.pth")) if site else ():
         if str(path) not in recorded and not _KNOWN.fullmatch(path.name):
             yield from _path_file(subject, path)
@@ -39,9 +38,12 @@ def find(subject: Subject) -> Iterator[Finding]:
         if path.exists() and str(path) not in recorded:
             why = f"{subject.short(path)} runs at every start, and no installed package records it"
             yield tell("startup", why, REBUILD, severity="warning", sides=[(subject.short(path), "unrecorded")])
-    if subject.config.get("include-system-site-packages", "").lower() == "true":
+    if subject.sees_base:
         why = "the packages of the base interpreter can be imported too: include-system-site-packages is true"
-        yield tell("startup", why, REBUILD, severity="warning", sides=[("pyvenv.cfg", "true")])
+        # Our recipes make none like that; others do so on purpose.
+        ours = subject.stamp is not None
+        severity: Severity = "warning" if ours else "note"
+        yield tell("startup", why, REBUILD if ours else "", severity=severity, sides=[("pyvenv.cfg", "true")])
     yield from _user_site(subject)
 
 
@@ -70,8 +72,7 @@ def _inside(subject: Subject, path: Path) -> bool:
 
 def _user_site(subject: Subject) -> Iterator[Finding]:
     """A venv leaves the user's packages out; a conda environment has them before its own."""
-    visible = subject.environment.conda or subject.config.get("include-system-site-packages", "").lower() == "true"
-    if not visible or subject.environ.get("PYTHONNOUSERSITE"):
+    if not (subject.environment.conda or subject.sees_base) or subject.environ.get("PYTHONNOUSERSITE"):
         return
     folder = _user_folder(subject)
     if folder is None:

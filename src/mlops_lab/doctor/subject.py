@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_lab import conda_meta
-from mlops_lab.doctor.distribution import Distribution, is_regular
+from mlops_lab.doctor.distribution import Distribution
 from mlops_lab.doctor.distribution import read as read_distribution
-from mlops_lab.environment import config, distributions, read_stamp
+from mlops_lab.environment import STAMP, config, distributions, is_regular, read_stamp
 from mlops_lab.findings import Finding, Source
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class Subject:
         """The stamp; None without one."""
         return read_stamp(self.prefix)
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether a recipe of ours made it."""
+        return (self.prefix / STAMP).exists()
+
     @cached_property
     def distributions(self) -> list[Distribution]:
         """Every recorded distribution, those of conda's too."""
@@ -71,24 +77,35 @@ class Subject:
         """The distributions that conda's doctor does not know."""
         return [each for each in self.distributions if each.folder not in self.condas]
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
         """What is installed: normalised name → version."""
         return {each.name: each.version for each in self.distributions}
 
-    @cached_property
+    @property
+    def version(self) -> str:
+        """The Python's version as the environment records it; empty where it does not."""
+        # uv and virtualenv have a word of their own for it, and virtualenv more behind it: `3.12.1.final.0`.
+        return self.config.get("version") or ".".join(self.config.get("version_info", "").split(".")[:3])
+
+    @property
     def series(self) -> str:
         """The Python's minor version, such as `3.12`; empty where nobody knows."""
         site = self.environment.site_packages
-        version = self.config.get("version") or self.config.get("version_info") or ""
-        return ".".join(version.split(".")[:2]) or (site.parent.name.removeprefix("python") if site else "")
+        return ".".join(self.version.split(".")[:2]) or (site.parent.name.removeprefix("python") if site else "")
+
+    @property
+    def sees_base(self) -> bool:
+        """Whether the packages of the base interpreter can be imported too."""
+        return self.config.get("include-system-site-packages", "").lower() == "true"
 
     @cached_property
     def condas_files(self) -> set[str]:
-        """Every file that conda's records name, from the prefix."""
+        """Where every file is that conda's records name."""
         from mlops_lab.conda import records
 
-        return records.files_of(records.read(self.prefix)[0]) if self.environment.conda else set()
+        files = records.files_of(records.read(self.prefix)[0]) if self.environment.conda else ()
+        return {os.path.normpath(self.prefix / path) for path in files}
 
     def short(self, path: Path | str) -> str:
         """A path as reports have it: from the prefix where it lies in it."""

@@ -42,6 +42,7 @@ def doctor(
     """Step 7: examine the environment's health; --fix mends what can be."""
     import dataclasses
 
+    from mlops_lab.choices import refuse_others
     from mlops_lab.doctor import belonging, is_environment, mending
     from mlops_lab.report import findings as report
 
@@ -50,8 +51,11 @@ def doctor(
     form: Form = "json" if json else "markdown" if markdown else "text"
     request = request_for(hybrid, prefix)
     steps = open_for(request, changes=fix)
+    if fix:
+        mending.bring_back(steps)
     if not is_environment(steps.environment.prefix):
         steps.require_environment()
+    refuse_others(steps.project, steps.environment.prefix)
     belonging.keep_groups(steps)
     step = [] if fix or not steps.environment.exists else _step(request, shown=form == "text")
     found = belonging.examine(steps)
