@@ -142,8 +142,8 @@ def for_poetry(config: PipConfig, environ: Mapping[str, str], *, mirror: Callabl
     Args:
         config: What pip is configured to use.
         environ: The environment that Poetry would see.
-        mirror: Gives the address of the simple index to use when Poetry's default index serves HTML pages only, else
-            None; asked only when nobody named an index.
+        mirror: Gives the address of the simple index to use when Poetry's default index has not the JSON that
+            Poetry reads, else None; asked only when nobody named an index.
 
     Source: https://python-poetry.org/docs/configuration/ and https://github.com/arcesium/poetry-plugin-pypi-mirror
     """

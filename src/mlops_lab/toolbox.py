@@ -76,19 +76,23 @@ for name in sys.argv[1:]:
 print(json.dumps(found))
 """
 
-# Runs in Poetry's interpreter, with its own session, headers and certificates. The body tells whether the default
-# index speaks JSON; its headers do not always (some answer HEAD as JSON and GET as HTML).
+# Runs in Poetry's interpreter, with its own session, headers and certificates. What the index answers tells what it
+# speaks; its headers do not always (some answer HEAD as JSON and GET as HTML), nor does one page: Poetry resolves with
+# the simple page and installs with the version's own, which many indexes do not have
+# (https://github.com/python-poetry/poetry/blob/main/src/poetry/repositories/pypi_repository.py).
 _DEFAULT_INDEX = """
 import json
 from poetry.repositories.pypi_repository import PyPiRepository
 index = PyPiRepository()
-accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
-page = index.session.get(index._base_url + "simple/six/", headers=accept, timeout=8, raise_for_status=False)
+def ask(page, **headers):
+    return index.session.get(index._base_url + page, headers=headers, timeout=8, raise_for_status=False)
+page = ask("simple/six/", Accept="application/vnd.pypi.simple.v1+json")
 try:
-    speaks_json = "files" in json.loads(page.text)
-except ValueError:
+    version = json.loads(page.text)["versions"][-1]
+    speaks_json = "urls" in json.loads(ask(f"pypi/six/{version}/json").text)
+except (ValueError, LookupError, TypeError):
     speaks_json = False
-print(json.dumps({"url": index._url, "html_only": page.status_code == 200 and not speaks_json}))
+print(json.dumps({"url": index._url, "simple_only": page.status_code == 200 and not speaks_json}))
 """
 
 _PIP_DEFAULT_INDEX = """
@@ -421,13 +425,13 @@ class Toolbox:
         return answer
 
     def _mirror(self) -> str | None:
-        """The simple page of Poetry's default index when that index has no JSON for Poetry; asked once a day."""
+        """The simple page of Poetry's default index when that has not the JSON that Poetry reads; asked once a day."""
         if self.offline:
             return None
         tool = self.find("poetry")
         facts = Facts()
         proxies = sorted((key, value) for key, value in self.environ.items() if key.lower().endswith("_proxy"))
-        key, state = f"index of {tool.path}", [identity(tool.path), proxies, int(time.time() // _DAY)]
+        key, state = f"JSON of the index of {tool.path}", [identity(tool.path), proxies, int(time.time() // _DAY)]
         known = facts.get(key, state)
         if known is None:
             # Read like that, with Poetry's plugin out of the way: the question is about Poetry's own index.
@@ -438,7 +442,7 @@ class Toolbox:
             except (CommandFailed, ValueError):
                 return None  # unreachable: Poetry will say so itself, and the next command asks again
             facts.put(key, state, known)
-        return str(known["url"]) if known["html_only"] else None
+        return str(known["url"]) if known["simple_only"] else None
 
 
 def _mark(tool: Tool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -448,11 +449,11 @@ def with_poetry(world: World, answer: object) -> Callable[[], dict[str, str]]:
     return lambda: world.box().settings("poetry")
 
 
-@pytest.mark.parametrize(("html_only", "expected"), [(True, INDEX), (False, None)])
+@pytest.mark.parametrize(("simple_only", "expected"), [(True, INDEX), (False, None)])
 def test_poetry_is_sent_to_the_mirror_when_its_index_has_no_json(
-    world: World, html_only: bool, expected: str | None
+    world: World, simple_only: bool, expected: str | None
 ) -> None:
-    settings = with_poetry(world, json.dumps({"url": INDEX, "html_only": html_only}))
+    settings = with_poetry(world, json.dumps({"url": INDEX, "simple_only": simple_only}))
     assert settings().get("POETRY_PYPI_MIRROR_URL") == expected
     assert world.asked[-1] == (str(world.python), "-I", "-c", toolbox._DEFAULT_INDEX)
     assert world.runner.calls[-1].changes == {"POETRY_PYPI_MIRROR_URL": None}
@@ -460,10 +461,44 @@ def test_poetry_is_sent_to_the_mirror_when_its_index_has_no_json(
     assert world.asked == []
 
 
+SIMPLE = json.dumps({"files": [], "versions": ["1.16.0", "1.17.0"]})
+PAGES: dict[str, tuple[dict[str, tuple[int, str]], bool]] = {
+    "all of its JSON": ({"simple/six/": (200, SIMPLE), "pypi/six/1.17.0/json": (200, '{"urls": []}')}, False),
+    "no page of a version": ({"simple/six/": (200, SIMPLE)}, True),
+    "HTML": ({"simple/six/": (200, "<html>")}, True),
+    "JSON of another kind": ({"simple/six/": (200, "[]")}, True),
+    "no simple page either": ({}, False),
+}
+
+
+@pytest.mark.parametrize(("pages", "simple_only"), PAGES.values(), ids=PAGES)
+def test_what_the_index_of_poetry_answers_tells_what_it_lacks(
+    pages: Mapping[str, tuple[int, str]],
+    simple_only: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Session:
+        def get(self, address: str, **_: object) -> SimpleNamespace:
+            status, text = pages.get(address.removeprefix("https://index.example/"), (404, ""))
+            return SimpleNamespace(status_code=status, text=text)
+
+    class PyPiRepository:
+        session, _base_url, _url = Session(), "https://index.example/", INDEX
+
+    poetrys = ModuleType("poetry.repositories.pypi_repository")
+    poetrys.PyPiRepository = PyPiRepository  # type: ignore[attr-defined]
+    for name in ("poetry", "poetry.repositories"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, poetrys.__name__, poetrys)
+    exec(toolbox._DEFAULT_INDEX, {})  # noqa: S102 - what Poetry's interpreter is given to run
+    assert json.loads(capsys.readouterr().out) == {"url": INDEX, "simple_only": simple_only}
+
+
 def test_the_index_is_asked_again_the_next_day_and_behind_another_proxy(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = with_poetry(world, json.dumps({"url": INDEX, "html_only": True}))
+    settings = with_poetry(world, json.dumps({"url": INDEX, "simple_only": True}))
     settings()
     world.environ["https_proxy"] = "http://user:word@proxy.example"
     settings()
@@ -484,7 +519,7 @@ def test_an_index_that_does_not_answer_is_asked_again_by_the_next_command(world:
 
 
 def test_offline_no_index_is_asked(world: World) -> None:
-    with_poetry(world, json.dumps({"url": INDEX, "html_only": True}))
+    with_poetry(world, json.dumps({"url": INDEX, "simple_only": True}))
     assert "POETRY_PYPI_MIRROR_URL" not in world.box(offline=True).settings("poetry")
     assert world.asked == []
 
