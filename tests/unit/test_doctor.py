@@ -508,6 +508,8 @@ def test_a_variable_that_brings_other_packages_in(venv: Venv, name: str) -> None
         ({"PIP_REQUIRE_VIRTUALENV": "1"}, ""),
         ({"VIRTUAL_ENV": "/other"}, "deactivate"),
         ({"VIRTUAL_ENV": "{prefix}"}, ""),
+        ({"VIRTUAL_ENV": sys.prefix}, ""),
+        ({"CONDA_DEFAULT_ENV": "tools", "CONDA_PREFIX": sys.prefix}, ""),
         ({"VIRTUAL_ENV": "{prefix}", "CONDA_DEFAULT_ENV": "base", "CONDA_PREFIX": "/conda"}, "conda deactivate"),
         ({"CONDA_DEFAULT_ENV": "base", "CONDA_PREFIX": "/conda"}, ""),
         ({"CONDA_DEFAULT_ENV": "other", "CONDA_PREFIX": "/conda/envs/other"}, "conda deactivate"),

@@ -391,6 +391,15 @@ def test_the_environment_of_another_project_is_left_alone(world: World, tmp_path
     assert caught.value.code == WRONG
 
 
+def test_what_was_installed_is_no_stray_where_the_manifest_cannot_be_read(world: World) -> None:
+    world.install({**INSTALLED, "demo": "0.1", "stray": "1"})
+    installed = {**INSTALLED, "demo": "0.1"}
+    stamp = Stamp(str(world.root), "venv+poetry", groups=("dev",), installed=installed, fingerprint={})
+    write_stamp(world.root / ".venv", stamp)
+    (world.root / "pyproject.toml").write_text("x = [\n", encoding="utf-8")
+    assert [(each.kind, each.package) for each in world.found()] == [("unreadable", ""), ("installed", "stray")]
+
+
 def test_what_a_stray_brought_along_is_told_with_it(world: World) -> None:
     site = world.install({**INSTALLED, "stray": "1", "brought": "2"})
     (site / "stray-1.dist-info" / "METADATA").write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_lab.doctor.subject import tell
@@ -50,9 +51,14 @@ def _elsewhere(subject: Subject, value: str) -> bool:
     return os.path.realpath(value) != os.path.realpath(subject.prefix)
 
 
+def _outer(subject: Subject, value: str) -> bool:
+    # Where our tools are installed is active in the shell of whoever starts us there, and no tool of ours works on it.
+    return _elsewhere(subject, value) and os.path.realpath(value) != os.path.realpath(sys.prefix)
+
+
 def _outer_conda(subject: Subject, value: str) -> bool:
     # The base environment is active in most shells of most people, and every tool of ours is told where to work.
-    return subject.environ.get("CONDA_DEFAULT_ENV") != "base" and _elsewhere(subject, value)
+    return subject.environ.get("CONDA_DEFAULT_ENV") != "base" and _outer(subject, value)
 
 
 def _base_beside_venv(subject: Subject, value: str) -> bool:
@@ -78,7 +84,7 @@ VARIABLES: tuple[Variable, ...] = (
         "Poetry ignores the venv where conda's base is active",
         command="conda deactivate",
     ),
-    Variable("VIRTUAL_ENV", _elsewhere, "another venv is active", command="deactivate"),
+    Variable("VIRTUAL_ENV", _outer, "another venv is active", command="deactivate"),
     Variable("CONDA_PREFIX", _outer_conda, "another environment of conda's is active", command="conda deactivate"),
     Variable("UV_PROJECT_ENVIRONMENT", _elsewhere, "`uv sync` works on another environment"),
     Variable("UV_SYSTEM_PYTHON", _on, "`uv pip` works on the system's Python"),

@@ -224,6 +224,9 @@ def _strays(files: Files, lock: Lock, there: _There, expected: set[str]) -> Iter
     """What is installed and not locked, and neither conda's, nor a seed, nor of the pip part of conda.yml."""
     known = {*expected, *files.own, *there.condas, *SEEDS}
     strays = there.packages.keys() - known
+    if files.manifest is None and there.stamp is not None:
+        # The project's own name stands in a file that is not there, or cannot be read.
+        strays -= there.stamp.installed.keys()
     if not strays:
         return
     requires = {name: _requires(folder) for folder in there.folders for name in [named(folder)[0]]}
