@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mlops_lab.drift.conda_names import COUNTED, NAMES, NO_PYTHON, on_index
 from mlops_lab.drift.graph import reached, tops
 from mlops_lab.drift.places import Places, places, told
-from mlops_lab.drift.versions import allows, meaning, meet, same
+from mlops_lab.drift.versions import allows, meaning, meet
+from mlops_lab.environment import same_version
 from mlops_lab.manifests.markers import holds
 from mlops_lab.manifests.pyproject import normalized
 
@@ -83,9 +84,9 @@ def test_what_one_version_satisfies_meets(first: str, second: str, version: str)
 
 
 def test_versions_and_ranges_in_another_spelling_are_the_same() -> None:
-    assert same("1.0", "1.0.0")
-    assert not same("1.0", "1.0.1")
-    assert not same("2.1.0", "2.1.0+cu121")
+    assert same_version("1.0", "1.0.0")
+    assert not same_version("1.0", "1.0.1")
+    assert not same_version("2.1.0", "2.1.0+cu121")
     assert meaning(">=1.0, <2") == meaning("<2.0,>=1")
     assert meaning("==1.0.*") != meaning("==1.*")
     assert meaning(">=1") != meaning(">1")

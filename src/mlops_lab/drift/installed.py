@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from mlops_lab import conda_meta
 from mlops_lab.drift.graph import reached, tops
 from mlops_lab.drift.saying import FEW, MANY, fixed, nothing, range_of
-from mlops_lab.drift.versions import allows, same
-from mlops_lab.environment import SEEDS, Environment, config, distributions, named, normalise, read_stamp
+from mlops_lab.drift.versions import allows
+from mlops_lab.environment import SEEDS, Environment, config, distributions, named, normalise, read_stamp, same_version
 from mlops_lab.findings import Finding, Source
 from mlops_lab.manifests.markers import marker_environment
 
@@ -125,10 +125,7 @@ def _look(environment: Environment, root: Path, asked: str | None) -> _There | N
     folders = distributions(environment)
     packages = dict(sorted(map(named, folders)))
     condas = frozenset(conda_meta.owned(prefix)) if environment.conda else frozenset()
-    # uv writes `version_info` into pyvenv.cfg, and Python's own venv `version`.
-    said = config(prefix)
-    python = said.get("version") or said.get("version_info", "")
-    version = ".".join(python.split(".")[:3])
+    version = config(prefix).get("version", "")
     stamp = read_stamp(prefix)
     usual = asked is None and (stamp is not None or name == ".venv")
     option = "" if usual else f" --prefix {shlex.quote(asked or name)}"
@@ -176,7 +173,7 @@ def _unlike(pin: Pin, there: _There) -> Finding | None:
     version = there.packages.get(pin.name)
     if version is None:
         return _absent(pin, there)
-    if not pin.version or same(_public(version, pin.version), pin.version):
+    if not pin.version or same_version(_public(version, pin.version), pin.version):
         return None
     sources = (fixed(pin), Source(there.name, 0, f"{pin.name} {version}"))
     why = f"{there.name} has {pin.name} {version}, and {pin.path} has {pin.version}"

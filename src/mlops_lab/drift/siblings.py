@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlops_lab.drift.graph import needs, reached, tops
 from mlops_lab.drift.places import told
 from mlops_lab.drift.saying import fixed, nothing, out_of_step
-from mlops_lab.drift.versions import same
+from mlops_lab.environment import same_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +67,7 @@ def differ(first: Pin | None, second: Pin | None) -> bool:
         and not (first.commit.startswith(second.commit) or second.commit.startswith(first.commit))
     ):
         return True
-    return bool(first.version and second.version) and not same(first.version, second.version)
+    return bool(first.version and second.version) and not same_version(first.version, second.version)
 
 
 def _finding(

@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 if TYPE_CHECKING:
     from mlops_lab.manifests.model import Pin
 
-__all__ = ["allows", "fits", "meaning", "meet", "same"]
+__all__ = ["allows", "fits", "meaning", "meet"]
 
 _OR = re.compile(r"\s*\|\|?\s*")
 _EXACT = re.compile(r"===?\s*([^\s,*]+)\s*$")
@@ -55,12 +55,6 @@ def _is_version(text: str) -> bool:
     except InvalidVersion:
         return False
     return True
-
-
-@cache
-def same(first: str, second: str) -> bool:
-    """Whether two versions are one: `1.0` is `1.0.0`."""
-    return first == second or canonicalize_version(first) == canonicalize_version(second)
 
 
 @cache
