@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 from mlops_lab.environment import STAMP, Environment, read_stamp
 from mlops_lab.errors import LabError
-from mlops_lab.guide import HYBRIDS, Hybrid, hybrid_named, nearest
+from mlops_lab.guide import HYBRIDS, MANAGERS, USUAL, WITHOUT_CONDA, Hybrid, hybrid_named, nearest
 from mlops_lab.manifests import pyproject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mlops_lab.engines import Places
     from mlops_lab.project import Project
 
 __all__ = [
     "ASKED",
+    "Places",
     "Request",
     "Standing",
     "choose_environment",
@@ -79,30 +79,45 @@ class Standing:
     remedy: str = ""
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where an engine keeps environments.
+
+    Attributes:
+        root: Its base environment; empty where it has none.
+        envs_dirs: The folders of named environments, in the order of its search.
+    """
+
+    root: str
+    envs_dirs: tuple[str, ...]
+
+
 def standing(project: Project, hybrid: Hybrid) -> Standing:
     """Whether a hybrid can run for this project, judged from its files."""
-    if hybrid.backend == "conda" and project.conda_yml is None:
+    if hybrid.by_conda and project.conda_yml is None:
         return Standing(
             hybrid,
             "there is no conda.yml",
-            "write one with `name:`, `channels:` and `dependencies:`, python among them, or take venv+poetry",
+            f"write one with `name:`, `channels:` and `dependencies:`, python among them, or take {WITHOUT_CONDA}",
         )
-    if hybrid.manager == "uv" and "project" not in project.data:
+    manager = MANAGERS[hybrid.manager]
+    if not manager.reads_poetry and "project" not in project.data:
         return Standing(
             hybrid,
-            "uv does not read Poetry's own tables, and there is no [project]",
+            f"{hybrid.manager} does not read Poetry's own tables, and there is no [project]",
             "declare the project and its dependencies under [project], which both managers read",
         )
-    if hybrid.manager == "uv" and (workspace := _workspace(project)):
+    if manager.workspaces and (workspace := _workspace(project)):
         return Standing(
             hybrid,
-            f"the project is a member of the uv workspace {workspace}, which has one lock for all its members",
-            "run it there, or take venv+poetry",
+            f"the project is a member of the {hybrid.manager} workspace {workspace}, which has one lock for all its "
+            "members",
+            f"run it there, or take {WITHOUT_CONDA}",
         )
-    if hybrid.manager == "uv" and (hidden := pyproject.poetry_only_groups(project.data)):
+    if not manager.reads_poetry and (hidden := pyproject.poetry_only_groups(project.data)):
         return Standing(
             hybrid,
-            f"uv does not read Poetry's own groups ({', '.join(hidden)})",
+            f"{hybrid.manager} does not read Poetry's own groups ({', '.join(hidden)})",
             "declare them under [dependency-groups], which both managers read",
         )
     return Standing(hybrid)
@@ -144,12 +159,11 @@ def choose_hybrid(
     ):
         if name is not None and not _forgotten(project, name, asked):
             return _able(project, hybrid_named(name)) if to_run else hybrid_named(name), reason
-    usual, without = hybrid_named("conda+poetry"), hybrid_named("venv+poetry")
-    if why_not := standing(project, usual).why_not:
-        able = [hybrid for hybrid in (without, *HYBRIDS) if not standing(project, hybrid).why_not]
-        return able[0], why_not if able[0] == without else standing(project, without).why_not
+    if why_not := standing(project, USUAL).why_not:
+        able = [hybrid for hybrid in (WITHOUT_CONDA, *HYBRIDS) if not standing(project, hybrid).why_not]
+        return able[0], why_not if able[0] == WITHOUT_CONDA else standing(project, WITHOUT_CONDA).why_not
     why, why_not = conda()
-    return (usual, why) if why else (without, why_not)
+    return (USUAL, why) if why else (WITHOUT_CONDA, why_not)
 
 
 def _forgotten(project: Project, name: str, asked: str | None) -> bool:
@@ -204,7 +218,7 @@ def choose_environment(
     text = asked if asked is not None else project.remembered("prefix")
     # Not `Path.expanduser`, which raises for a user who does not exist.
     prefix = Path(os.path.expanduser(text)) if text else None  # noqa: PTH111
-    if hybrid.backend != "conda":
+    if not hybrid.by_conda:
         return Environment(_real((prefix or project.root / ".venv").absolute()), name=project.name)
     name = _conda_name(project)
     envs_dirs = places.envs_dirs if places else ()

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_lab.choices import Standing, standing
+from mlops_lab.choices import Places, Standing, standing
 from mlops_lab.environment import identity
 from mlops_lab.errors import LabError
 from mlops_lab.facts import Facts
-from mlops_lab.guide import EMBEDDED, ENGINE_KINDS, ENGINES, nearest
+from mlops_lab.guide import EMBEDDED, ENGINE_KINDS, ENGINES, WITHOUT_CONDA, nearest
 from mlops_lab.runner import CommandFailed, Runner
 
 if TYPE_CHECKING:
@@ -45,11 +45,10 @@ PATIENCE = 3
 COMMAND = ENGINE_KINDS[EMBEDDED].command
 """The embedded conda, as a user types it."""
 HERE = "it is here"
-NOT_HERE = "no conda, mamba or micromamba is here"
-REMEDY = "install one of them, map the channel to a mirror in .condarc, or take venv+poetry"
+_PROGRAMS = [kind.program for kind in ENGINE_KINDS.values() if kind.program]
+NOT_HERE = f"no {', '.join(_PROGRAMS[:-1])} or {_PROGRAMS[-1]} is here"
+REMEDY = f"install one of them, map the channel to a mirror in .condarc, or take {WITHOUT_CONDA}"
 _ANSWERS: dict[str, tuple[str, str]] = {}
-_VARIABLES: Mapping[str, str] = {"conda": "CONDA_EXE", "mamba": "MAMBA_EXE", "micromamba": "MAMBA_EXE"}
-"""Where a shell's hook says which program it stands for: there it is a function, and PATH may not have it."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +83,6 @@ class Engine:
         return self.kind.command
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where an engine keeps environments.
-
-    Attributes:
-        root: Its base environment; empty where it has none.
-        envs_dirs: The folders of named environments, in the order of its search.
-    """
-
-    root: str
-    envs_dirs: tuple[str, ...]
-
-
 def embedded(reason: str = "") -> Engine:
     """The embedded conda; it is started by its file's path, wherever the package lies."""
     from mlops_lab import __file__ as package
@@ -107,22 +93,22 @@ def embedded(reason: str = "") -> Engine:
 
 def found(environ: Mapping[str, str], avoid: Sequence[Path] = ()) -> list[Engine]:
     """The engines that this machine has, the first choice first; the embedded one is always the last."""
-    programs = [kind.program for kind in ENGINE_KINDS.values() if kind.program]
-    paths = {name: path for name in programs if (path := _which(name, environ, avoid))}
+    kinds = {name: kind for name, kind in ENGINE_KINDS.items() if kind.program}
+    paths = {name: path for name, kind in kinds.items() if (path := _which(kind, environ, avoid))}
     there = [Engine(name, (path,), os.path.realpath(path)) for name, path in paths.items()]
     return [*there, embedded()]
 
 
-def _which(name: str, environ: Mapping[str, str], avoid: Sequence[Path]) -> str | None:
+def _which(kind: EngineKind, environ: Mapping[str, str], avoid: Sequence[Path]) -> str | None:
     folders = [
         folder
         for folder in os.get_exec_path(dict(environ))
         if folder and not any(Path(folder).absolute().is_relative_to(prefix) for prefix in avoid)
     ]
-    if path := shutil.which(name, path=os.pathsep.join(folders)):
+    if path := shutil.which(kind.program, path=os.pathsep.join(folders)):
         return path
-    named = environ.get(_VARIABLES[name], "")
-    return named if Path(named).stem == name and os.access(named, os.X_OK) else None
+    named = environ.get(kind.variable, "")
+    return named if Path(named).stem == kind.program and os.access(named, os.X_OK) else None
 
 
 def choose(project: Project, asked: str | None, environ: Mapping[str, str], avoid: Sequence[Path] = ()) -> Engine:
@@ -249,13 +235,11 @@ def standings(
 ) -> list[Standing]:
     """Whether each hybrid can run here; a channel is asked once, and only where it matters."""
     judged = [standing(project, hybrid) for hybrid in hybrids]
-    if not any(found.hybrid.backend == "conda" and not found.why_not for found in judged):
+    if not any(found.hybrid.by_conda and not found.why_not for found in judged):
         return judged
     _why, why_not = available(project, request, environ)
     return [
-        Standing(found.hybrid, why_not, REMEDY)
-        if why_not and found.hybrid.backend == "conda" and not found.why_not
-        else found
+        Standing(found.hybrid, why_not, REMEDY) if why_not and found.hybrid.by_conda and not found.why_not else found
         for found in judged
     ]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_lab.errors import FOUND, LabError
 from mlops_lab.manifests import pyproject
@@ -15,16 +16,45 @@ from mlops_lab.runner import CommandFailed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlops_lab.locks import Difference, Step
     from mlops_lab.manifests.poetry_lock import LockedPackage
     from mlops_lab.project import Project
 
-__all__ = ["explain", "refusal"]
+__all__ = ["Difference", "Step", "explain", "refusal"]
 
 # What uv draws around its errors, and the words that it puts before them.
 _FRAME = re.compile(r"^[\s\u00d7│├╰─▶|]*(?:(?:error|cause): )?")
 _CAUSE = re.compile(r"\u00d7|^error: |not found|^No valid")
 _SHOWN = 5
+
+
+class Step(Protocol):
+    """Runs a row of the guide with values for its placeholders."""
+
+    def __call__(
+        self, name: str, variant: str = "", *, by: str = "", cwd: Path | None = None, **values: str | Sequence[str]
+    ) -> str | None:
+        """Run it; returns what it printed."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One package that two files give at different versions.
+
+    Attributes:
+        package: Its normalised name.
+        where: The Python and platform it differs for, such as `3.12 on linux`.
+        first: Its version in the first file; empty when it is not there.
+        second: Its version in the second file; empty when it is not there.
+    """
+
+    package: str
+    where: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.package} {self.first or '(none)'} ≠ {self.second or '(none)'} for Python {self.where}"
 
 
 def refusal(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import yaml
 
 from mlops_lab.errors import LabError, redact
+from mlops_lab.manifests.asking import Asking
 from mlops_lab.manifests.conda_env import is_python
 from mlops_lab.manifests.constraints import from_conda
 from mlops_lab.manifests.marked import composed, item, mapping, sequence, text
 from mlops_lab.manifests.model import Document, PythonRange, Requirement
-from mlops_lab.manifests.requirements_document import Asking
+from mlops_lab.manifests.requirements_document import finish
 from mlops_lab.manifests.unread import Notes
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def document(file: Path, path: str) -> Document:
             notes.attempt(line, partial(_handed_on, file, entry, pip))
         elif said := notes.attempt(line, partial(item, file, "dependencies", entry)):
             notes.attempt(line, partial(_take, said, path, requirements, pythons))
-    pip.finish()
+    finish(pip)
     name = notes.attempt(1, lambda: text(file, "name", top.get("name")) or "")
     return Document(
         path=path,

@@ -25,7 +25,7 @@ from mlops_lab.manifests.unread import from_root
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mlops_lab.manifests.requirements_document import Asking
+    from mlops_lab.manifests.asking import Asking
 
 __all__ = ["read_odd"]
 

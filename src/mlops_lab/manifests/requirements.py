@@ -10,9 +10,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from mlops_lab.errors import LabError, redact
+from mlops_lab.manifests.asking import exact
 from mlops_lab.manifests.markers import holds
 from mlops_lab.manifests.pyproject import at, read_bytes
-from mlops_lab.manifests.requirements_document import asked, exact
+from mlops_lab.manifests.requirements_document import asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -25,6 +25,7 @@ __all__ = ["drift"]
 @guide_task(
     help={
         "fix": "Bring locks, exports and the environment up to date, then examine again; what people wrote stays",
+        "no_environment": "Compare the files only, as a commit hook does: the environment may still follow them",
         "markdown": "Print Markdown, alone on standard output",
     }
 )
@@ -33,6 +34,7 @@ def drift(
     fix: bool = False,
     hybrid: str | None = None,
     prefix: str | None = None,
+    no_environment: bool = False,
     offline: bool = False,
     verbose: bool = False,
     json: bool = False,
@@ -51,13 +53,16 @@ def drift(
 
     if json and markdown:
         raise LabError("--json and --markdown are two forms of one report", "choose one of them")
+    if prefix is not None and no_environment:
+        raise LabError("--prefix names an environment, and --no-environment leaves it out", "choose one of them")
     if hybrid is not None:
         hybrid_named(hybrid)  # a slip is told without --fix too
     form: Form = "json" if json else "markdown" if markdown else "text"
     files = [Path(name) for name in remainder()]
 
     def examine() -> Findings:
-        return drifting.examine(drifting.subject_at(Path.cwd(), os.environ, prefix), files)
+        subject = drifting.subject_at(Path.cwd(), os.environ, prefix)
+        return drifting.examine(dataclasses.replace(subject, environment=None) if no_environment else subject, files)
 
     found = examine()
     if fix and any(finding.mend for finding in found.findings):
