@@ -192,8 +192,8 @@ def _stale(steps: Steps) -> Iterator[str]:
         if failed := steps.failure("check", manager):
             yield f"{LOCKS[manager]} does not fit pyproject.toml: {failed.tail[-1] if failed.tail else failed.message}"
     if len(there) == len(LOCKS):
-        yield from (f"{LOCKS['poetry']} and {LOCKS['uv']} differ: {each}" for each in locks.differences(project))
-    exporter = steps.hybrid.manager if steps.hybrid.backend == "pip" else steps.leader
+        yield from (f"{' and '.join(LOCKS.values())} differ: {each}" for each in locks.differences(project))
+    exporter = steps.hybrid.manager if steps.hybrid.by_pip else steps.leader
     if (
         exporter in there
         and steps.requirements.exists()

@@ -80,6 +80,14 @@ def _tasks(words: Sequence[str]) -> int:
         def parse_tasks(self) -> None:
             _refusing(super().parse_tasks)
 
+        def parse_cleanup(self) -> None:
+            try:
+                super().parse_cleanup()
+            except ValueError:
+                if not self.args.complete.value:
+                    raise
+                sys.exit(0)  # an open quote behind a TAB: nothing can be offered, and no prompt wants a traceback
+
     def _refusing(parse: object, *args: object) -> None:
         try:
             parse(*args)  # type: ignore[operator]

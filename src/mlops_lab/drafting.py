@@ -134,7 +134,7 @@ def follow(on: Steps, managers: set[str], *, requirements: bool = False) -> None
     """
     for other in sorted(managers - {on.leader}):
         locks.follow(on.project, on.leader, other, on.step, partial(on.passes, "check", other))
-    by_pip = on.hybrid.backend == "pip"
+    by_pip = on.hybrid.by_pip
     if by_pip:
         _refuse_what_has_no_hash(on)
     if by_pip or (requirements and on.requirements.exists()):

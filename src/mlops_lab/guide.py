@@ -3,7 +3,8 @@
 A row is answered by one tool, never by the pair: `spelling` looks up the hybrid itself (a real exception, with its
 reason), then the engine that acts as conda, then the backend, then the manager. Tasks, sessions, documentation and
 `invoke guide` are rendered from here.
-A new hybrid is a word, a new step is a row. This module imports the standard library only.
+A new hybrid is a word, a new step is a row: CONTRIBUTING.md has a worked example of each. This module imports the
+standard library only.
 """
 
 from __future__ import annotations
@@ -18,28 +19,87 @@ from typing import TYPE_CHECKING
 from mlops_lab.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = [
+    "BACKENDS",
+    "CIRCUMSTANCES",
     "EMBEDDED",
     "ENGINES",
     "ENGINE_KINDS",
     "EXTRAS",
     "HYBRIDS",
+    "LEADER",
     "LISTED",
+    "MANAGERS",
     "ROWS",
-    "SUMMARY",
+    "SETUP",
+    "TOOL_KINDS",
+    "USUAL",
+    "WITHOUT_CONDA",
+    "Backend",
     "EngineKind",
     "Hybrid",
+    "Manager",
     "Row",
     "Spelling",
+    "ToolKind",
     "hybrid_named",
     "label",
     "nearest",
     "row_named",
     "spelling",
+    "step_title",
     "words",
 ]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What has to be known of a backend, beside its column.
+
+    Attributes:
+        by_conda: A program that acts as conda makes its environments; those of the others are venvs.
+        by_pip: pip installs into them what the manager exports; into those of the others the manager installs.
+    """
+
+    by_conda: bool = False
+    by_pip: bool = False
+
+
+BACKENDS: Mapping[str, Backend] = MappingProxyType(
+    {
+        "conda": Backend(by_conda=True),
+        "venv": Backend(),
+        "pip": Backend(by_pip=True),
+    }
+)
+_VENVS = tuple(name for name, backend in BACKENDS.items() if not backend.by_conda)
+
+
+@dataclass(frozen=True)
+class Manager:
+    """What has to be known of a manager, beside its column.
+
+    Attributes:
+        lock: Its lock's file name.
+        reads_poetry: It reads Poetry's own tables; `[project]` and `[dependency-groups]` are read by every one.
+        workspaces: All members of a workspace above share one lock.
+    """
+
+    lock: str
+    reads_poetry: bool = False
+    workspaces: bool = False
+
+
+MANAGERS: Mapping[str, Manager] = MappingProxyType(
+    {
+        "poetry": Manager("poetry.lock", reads_poetry=True),
+        "uv": Manager("uv.lock", workspaces=True),
+    }
+)
+LEADER = "poetry"
+"""The manager that resolves where nothing says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +114,24 @@ class Hybrid:
         """The hybrid as the user writes it, such as `venv+poetry`."""
         return f"{self.backend}+{self.manager}"
 
+    @property
+    def by_conda(self) -> bool:
+        """Whether a program that acts as conda makes the environment."""
+        return BACKENDS[self.backend].by_conda
+
+    @property
+    def by_pip(self) -> bool:
+        """Whether pip installs what the manager exports."""
+        return BACKENDS[self.backend].by_pip
+
     def __str__(self) -> str:
         """The name."""
         return self.name
 
 
-BACKENDS = ("conda", "venv", "pip")
-MANAGERS = ("poetry", "uv")
 HYBRIDS = tuple(Hybrid(backend, manager) for backend in BACKENDS for manager in MANAGERS)
+USUAL, WITHOUT_CONDA = Hybrid("conda", LEADER), Hybrid("venv", LEADER)
+"""What is taken where nothing is chosen: the first, and where no conda can work the other one."""
 EMBEDDED = "embedded"
 
 
@@ -72,6 +142,8 @@ class EngineKind:
     Attributes:
         program: Its name on PATH; empty for the embedded one, which is always there.
         command: What a user types for it.
+        variable: Where its shell hook says which program it stands for; there it is a function, and PATH may not have
+            it.
         repairs: Its `env update` puts deleted and altered files back.
         swaps: It replaces an environment only when the new one is finished.
         nodefaults: It knows that channel; others take it for one that they have to find.
@@ -79,6 +151,7 @@ class EngineKind:
 
     program: str
     command: str
+    variable: str = ""
     repairs: bool = False
     swaps: bool = False
     nodefaults: bool = False
@@ -86,9 +159,9 @@ class EngineKind:
 
 ENGINE_KINDS: Mapping[str, EngineKind] = MappingProxyType(
     {
-        "conda": EngineKind("conda", "conda"),
-        "mamba": EngineKind("mamba", "mamba"),
-        "micromamba": EngineKind("micromamba", "micromamba"),
+        "conda": EngineKind("conda", "conda", "CONDA_EXE"),
+        "mamba": EngineKind("mamba", "mamba", "MAMBA_EXE"),
+        "micromamba": EngineKind("micromamba", "micromamba", "MAMBA_EXE"),
         EMBEDDED: EngineKind("", "mlops-lab-conda", repairs=True, swaps=True, nodefaults=True),
     }
 )
@@ -96,8 +169,75 @@ ENGINES = tuple(ENGINE_KINDS)
 """The programs that can act as conda; the first one that a machine has is taken."""
 
 
+@dataclass(frozen=True)
+class ToolKind:
+    """What has to be known of a tool: a line of the guide's summary, and how it is found or provisioned.
+
+    Attributes:
+        role: What it is for.
+        strength: What it does better than the others.
+        link: Its documentation.
+        parts: The distributions that it consists of, itself first, then its plugins → the versions that will do where
+            the project says nothing; none for what acts as conda.
+        provisioned: Its argv inside an environment of its own; the first word is a file of that environment's scripts.
+        binary: Whether it is a program that can only be asked for its version, not a script of a Python.
+    """
+
+    role: str
+    strength: str
+    link: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    provisioned: tuple[str, ...] = ()
+    binary: bool = False
+
+
+TOOL_KINDS: Mapping[str, ToolKind] = MappingProxyType(
+    {
+        "conda": ToolKind(
+            "environments, Python itself and libraries that are not Python",
+            "brings CUDA, compilers and C libraries as ready-made packages",
+            "https://docs.conda.io",
+        ),
+        "poetry": ToolKind(
+            "dependencies, lock, packaging and publishing",
+            "one cross-platform lock, with groups and a resolver that explains itself",
+            "https://python-poetry.org/docs/",
+            {"poetry": ">=2.2,<3", "poetry-plugin-export": ">=1.9", "poetry-plugin-pypi-mirror": ">=0.6"},
+            ("poetry",),
+        ),
+        "uv": ToolKind(
+            "dependencies, lock, environments and Pythons",
+            "the same work in a fraction of the time, from one binary",
+            "https://docs.astral.sh/uv/",
+            {"uv": ">=0.11"},
+            ("uv",),
+            binary=True,
+        ),
+        "pip": ToolKind(
+            "installation from an index, a file or a folder",
+            "is there wherever Python is, and checks every hash",
+            "https://pip.pypa.io",
+            {"pip": ">=25.3"},
+            ("python", "-m", "pip"),
+        ),
+    }
+)
+
+
 LISTED = "listed"
 """The tool lists every environment that it knows, ours among them, with its prefix at the end of a line."""
+
+
+CIRCUMSTANCES: Mapping[str, str] = MappingProxyType(
+    {
+        "existing": "the environment is there already",
+        "rebuild": "the environment is to be replaced",
+        "rehearsal": "it is only to be seen whether it would work",
+        "named": "packages were named",
+        "as-is": "the requirements shall stand as they are given",
+    }
+)
+"""When a tool has another command for a step than the usual one."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +246,7 @@ class Spelling:
 
     Attributes:
         command: The command with `{placeholders}`; it is split before they are filled, so a value stays one argument.
-        variants: The command where a circumstance asks for another one: `existing` (the environment is there already),
-            `rebuild` (it is to be replaced), `rehearsal` (whether it could be), `named` (packages were named), `as-is`
-            (the requirements shall stand as they are given).
+        variants: The command where one of the `CIRCUMSTANCES` asks for another one.
         reason: Why a hybrid has a spelling of its own.
         names_environment: A pattern whose only group is the environment the tool says it would work on; `LISTED` where
             it is to be one of several that the tool lists.
@@ -144,6 +282,8 @@ class Row:
         needs_environment: Runs inside the environment: before it exists the command is refused.
         in_shell: The user's shell does it (activation); as a process it would change nothing.
         makes_environment: After it there is an environment.
+        looks: It changes neither a file nor the environment: its command is all that a task and a session need.
+        part_of: The task that runs it; empty for the one of its name.
     """
 
     step: int
@@ -156,6 +296,8 @@ class Row:
     needs_environment: bool = False
     in_shell: bool = False
     makes_environment: bool = False
+    looks: bool = False
+    part_of: str = ""
 
 
 def _same(text: str, *tools: str) -> dict[str, Spelling]:
@@ -202,7 +344,7 @@ ROWS: tuple[Row, ...] = (
             "conda": Spelling("conda activate {name}"),
             # A program cannot change the shell that starts it; this one prints what the shell has to do.
             EMBEDDED: Spelling("mlops-lab activate"),
-            **_same("source {prefix}/bin/activate", "venv", "pip"),
+            **_same("source {prefix}/bin/activate", *_VENVS),
         },
         needs_environment=True,
         in_shell=True,
@@ -214,9 +356,10 @@ ROWS: tuple[Row, ...] = (
         "A command that reports success is not yet an environment that works.",
         {
             "conda": Spelling("conda env list", names_environment=LISTED),
-            **_same("python -m pip --version", "venv", "pip"),
+            **_same("python -m pip --version", *_VENVS),
         },
         needs_environment=True,
+        looks=True,
     ),
     Row(
         4,
@@ -231,6 +374,7 @@ ROWS: tuple[Row, ...] = (
             ),
         },
         needs_environment=True,
+        looks=True,
     ),
     Row(
         5,
@@ -247,8 +391,7 @@ ROWS: tuple[Row, ...] = (
         },
         alternatives={
             "conda": "conda install {packages}",
-            "pip": "pip install {packages}",
-            "venv": "pip install {packages}",
+            **dict.fromkeys(_VENVS, "pip install {packages}"),
         },
         by_leader=True,
     ),
@@ -258,6 +401,7 @@ ROWS: tuple[Row, ...] = (
         "Check manifest and lock",
         "A lock that is older than its manifest installs what nobody declared.",
         {"poetry": Spelling("poetry check --lock"), "uv": Spelling("uv lock --check")},
+        looks=True,
     ),
     Row(
         7,
@@ -269,9 +413,10 @@ ROWS: tuple[Row, ...] = (
             "conda": Spelling("conda doctor {where}", without=("REQUESTS_CA_BUNDLE",)),
             # These two have no doctor; conda's own records are the same for all of them.
             **_same("mlops-lab-conda doctor -p {prefix}", "mamba", "micromamba"),
-            **_same("mlops-lab doctor --prefix {prefix}", "venv", "pip"),
+            **_same("mlops-lab doctor --prefix {prefix}", *_VENVS),
         },
         needs_environment=True,
+        looks=True,
     ),
     Row(
         7,
@@ -280,6 +425,8 @@ ROWS: tuple[Row, ...] = (
         "The doctor of conda knows the packages of conda, and none of those that Poetry or uv put beside them.",
         {"conda": Spelling("mlops-lab doctor --prefix {prefix}")},
         needs_environment=True,
+        looks=True,
+        part_of="doctor",
     ),
     Row(
         8,
@@ -291,9 +438,10 @@ ROWS: tuple[Row, ...] = (
             "conda": Spelling(
                 "python -m pip check", not_installed=r"(\S+) \S+ requires (\S+), which is not installed\."
             ),
-            **_same("python -m pip check", "venv", "pip"),
+            **_same("python -m pip check", *_VENVS),
         },
         needs_environment=True,
+        looks=True,
     ),
     Row(
         9,
@@ -347,6 +495,7 @@ ROWS: tuple[Row, ...] = (
         "Hashes cannot cover a folder, so the project follows its requirements.",
         {"pip": Spelling("pip --python {python} install --no-compile --no-deps -e .")},
         needs_environment=True,
+        part_of="install",
     ),
     Row(
         9,
@@ -355,6 +504,7 @@ ROWS: tuple[Row, ...] = (
         "pip installs what is missing and never takes anything away.",
         {tool: Spelling("pip --python {python} uninstall --yes {packages}") for tool in ("conda", "pip")},
         needs_environment=True,
+        part_of="install",
     ),
     Row(
         9,
@@ -379,8 +529,7 @@ ROWS: tuple[Row, ...] = (
         },
         alternatives={
             "conda": "conda remove {packages}",
-            "pip": "pip uninstall {packages}",
-            "venv": "pip uninstall {packages}",
+            **dict.fromkeys(_VENVS, "pip uninstall {packages}"),
         },
         by_leader=True,
     ),
@@ -488,44 +637,13 @@ SETUP: tuple[str, ...] = (
 """
 
 
-@dataclass(frozen=True)
-class ToolSummary:
-    """One line of the guide's summary table."""
-
-    role: str
-    strength: str
-    link: str
-
-
-SUMMARY: Mapping[str, ToolSummary] = MappingProxyType(
-    {
-        "conda": ToolSummary(
-            "environments, Python itself and libraries that are not Python",
-            "brings CUDA, compilers and C libraries as ready-made packages",
-            "https://docs.conda.io",
-        ),
-        "poetry": ToolSummary(
-            "dependencies, lock, packaging and publishing",
-            "one cross-platform lock, with groups and a resolver that explains itself",
-            "https://python-poetry.org/docs/",
-        ),
-        "uv": ToolSummary(
-            "dependencies, lock, environments and Pythons",
-            "the same work in a fraction of the time, from one binary",
-            "https://docs.astral.sh/uv/",
-        ),
-        "pip": ToolSummary(
-            "installation from an index, a file or a folder",
-            "is there wherever Python is, and checks every hash",
-            "https://pip.pypa.io",
-        ),
-    }
-)
-
+_TITLES: Mapping[int, str] = MappingProxyType({9: "Keep it up to date"})
+"""The steps that are more than their first row."""
 _LABELS: Mapping[str, str] = MappingProxyType(
     {
         "prefix": "ENV",
         "python": "ENV",
+        "interpreter": "PYTHON",
         "name": "NAME",
         "where": "-n NAME",
         "channels": "CHANNEL",
@@ -546,7 +664,7 @@ _LABELS: Mapping[str, str] = MappingProxyType(
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-def nearest(word: str, choices: Sequence[str]) -> str:
+def nearest(word: str, choices: Collection[str]) -> str:
     """The valid choices as a hint, those that look like `word` first."""
     close = difflib.get_close_matches(word, choices, n=2, cutoff=0.5)
     listed = ", ".join(choices)
@@ -575,6 +693,11 @@ def row_named(name: str) -> Row:
     if name not in rows:
         raise LabError(f"the guide has no step {name!r}", nearest(name, list(rows)))
     return rows[name]
+
+
+def step_title(step: int) -> str:
+    """What a step does, where it has several rows."""
+    return _TITLES.get(step) or next(row.title for row in ROWS if row.step == step)
 
 
 def spelling(row: Row, hybrid: Hybrid, leader: str, engine: str = "") -> Spelling | None:

@@ -6,15 +6,15 @@ import hashlib
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from mlops_lab import indexes, refusals
 from mlops_lab.manifests import poetry_lock, pyproject, uv_lock
 from mlops_lab.manifests.markers import holds, marker_environment
 from mlops_lab.project import LOCKS
+from mlops_lab.refusals import Difference
 from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mlops_lab.manifests.poetry_lock import LockedPackage
     from mlops_lab.project import Project
+    from mlops_lab.refusals import Step
 
 __all__ = [
     "Difference",
@@ -50,36 +51,6 @@ _VERSIONS_FOR: Mapping[str, Callable[..., dict[str, str]]] = {
     "uv": uv_lock.versions_for,
 }
 _READ: Mapping[str, Callable[[Path], Sequence[LockedPackage]]] = {"poetry": poetry_lock.read, "uv": uv_lock.read}
-
-
-class Step(Protocol):
-    """Runs a row of the guide with values for its placeholders."""
-
-    def __call__(
-        self, name: str, variant: str = "", *, by: str = "", cwd: Path | None = None, **values: str | Sequence[str]
-    ) -> str | None:
-        """Run it; returns what it printed."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One package that two files give at different versions.
-
-    Attributes:
-        package: Its normalised name.
-        where: The Python and platform it differs for, such as `3.12 on linux`.
-        first: Its version in the first file; empty when it is not there.
-        second: Its version in the second file; empty when it is not there.
-    """
-
-    package: str
-    where: str
-    first: str
-    second: str
-
-    def __str__(self) -> str:
-        """In words."""
-        return f"{self.package} {self.first or '(none)'} ≠ {self.second or '(none)'} for Python {self.where}"
 
 
 def supported(project: Project) -> list[str]:

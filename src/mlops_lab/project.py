@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from mlops_lab.ci import Ci, read
 from mlops_lab.errors import LabError
-from mlops_lab.guide import ENGINES, HYBRIDS, MANAGERS, nearest
+from mlops_lab.guide import ENGINES, HYBRIDS, MANAGERS, TOOL_KINDS, nearest
 from mlops_lab.manifests import pyproject
 
 if TYPE_CHECKING:
@@ -23,16 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["CONDA_FILES", "LOCKS", "MANIFESTS", "STATE", "Project", "Settings", "find"]
 
 CONDA_FILES = ("conda.yml", "conda.yaml", "environment.yml", "environment.yaml")
-LOCKS: Mapping[str, str] = {"poetry": "poetry.lock", "uv": "uv.lock"}
+LOCKS: Mapping[str, str] = {name: manager.lock for name, manager in MANAGERS.items()}
 MANIFESTS = ("pyproject.toml", *CONDA_FILES, "requirements.txt", ".python-version", *LOCKS.values())
 """The files that an environment is made from, as far as a project has them."""
-PINS: Mapping[str, str] = {
-    "pip": ">=25.3",
-    "poetry": ">=2.2,<3",
-    "poetry-plugin-export": ">=1.9",
-    "poetry-plugin-pypi-mirror": ">=0.6",
-    "uv": ">=0.11",
-}
+PINS: Mapping[str, str] = dict(sorted(pin for kind in TOOL_KINDS.values() for pin in kind.parts.items()))
 """The tools' versions where the project says nothing."""
 STATE = ".mlops-lab"
 """The folder of a project for our own state: logs, journal, history, the last hybrid."""
@@ -41,27 +36,30 @@ _ADDRESSES = ("publish", "index")
 
 @dataclass(frozen=True)
 class Settings:
-    """The table `[tool.mlops-lab]`.
+    """The table `[tool.mlops-lab]`; the documentation has these words, and what stands in the fields' metadata.
 
     Attributes:
-        hybrid: The hybrid to use where none is asked for.
-        leader: The manager that resolves.
-        groups: The dependency groups to install by default; None stands for every non-optional one.
+        hybrid: The hybrid to use where none is asked for and none was used before; without it conda+poetry where a
+            conda is there or its channel answers, else venv+poetry.
+        leader: The manager that resolves; without it the one whose lock alone git tracks, else Poetry.
+        groups: The dependency groups to install by default; without it every one that is not optional.
         tools: Tool → the versions of it that will do.
-        conda: The program that shall act as conda.
+        conda: The program that shall act as conda; without it the first that is there.
         repositories: Name → where a package is published to: its `publish` address, and `index`, its simple page.
         conda_names: Conda's name of a package → its name on the index; empty for what is no Python package.
         drift_ignore: Globs of files and packages that `drift` leaves alone.
+        ci: What runs where on GitHub.
     """
 
-    hybrid: str | None = None
-    leader: str | None = None
+    hybrid: str | None = field(default=None, metadata={"choices": tuple(hybrid.name for hybrid in HYBRIDS)})
+    leader: str | None = field(default=None, metadata={"choices": tuple(MANAGERS)})
     groups: tuple[str, ...] | None = None
     tools: Mapping[str, str] = field(default_factory=lambda: dict(PINS))
-    conda: str | None = None
+    conda: str | None = field(default=None, metadata={"choices": ENGINES})
     repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     conda_names: Mapping[str, str] = field(default_factory=dict)
-    drift_ignore: tuple[str, ...] = ()
+    drift_ignore: tuple[str, ...] = field(default=(), metadata={"key": "drift.ignore"})
+    ci: Ci = field(default_factory=Ci)
 
 
 @dataclass(frozen=True)
@@ -231,6 +229,7 @@ def _settings(data: Mapping[str, Any]) -> Settings:
         _repositories(table),
         _conda_names(table),
         _drift_ignore(table),
+        read(table.get("ci", {})),
     )
 
 

@@ -417,7 +417,7 @@ def _empty(prefix: Path) -> None:
 
 def _prune(steps: Steps) -> None:
     """Uninstall what left the lock, where the installer cannot."""
-    if steps.hybrid.backend == "pip":
+    if steps.hybrid.by_pip:
         extra = sorted(inventory(steps.environment).keys() - _required(steps) - SEEDS)
     elif steps.engine is not None:
         extra = sorted(_left_behind(steps))

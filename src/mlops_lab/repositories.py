@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mlops_lab.project import Project
 
-__all__ = ["USUAL", "Credentials", "Repository", "chosen", "handed", "spoken_of", "variables_to_set"]
+__all__ = ["USUAL", "Credentials", "Repository", "chosen", "handed", "names", "spoken_of", "variables_to_set"]
 
 USUAL = "pypi"
 """The repository that every tool knows by itself."""
@@ -106,12 +106,9 @@ def chosen(project: Project, name: str, environ: Mapping[str, str]) -> Repositor
         LabError: There is none, its address is none or holds a password in pyproject.toml, or a password has no user
             (code 2).
     """
-    # The strongest last.
-    known = {normalized(each.name): each for each in (*_poetry(project, environ), *_uv(project), *_own(project))}
-    declared = known.get(normalized(name))
+    declared = _known(project, environ).get(normalized(name))
     if declared is None and normalized(name) != USUAL:
-        names = [each.name for each in known.values()]
-        raise LabError(f"there is no repository {name!r} to publish to", nearest(name, [*names, USUAL]))
+        raise LabError(f"there is no repository {name!r} to publish to", nearest(name, names(project, environ)))
     if declared is None:
         _refuse_detour(project, environ)
         return Repository(USUAL, credentials=_credentials(USUAL, environ))
@@ -119,6 +116,16 @@ def chosen(project: Project, name: str, environ: Mapping[str, str]) -> Repositor
     index = _split(declared, declared.index)[0] if declared.index else ""
     given = _credentials(declared.name, environ, held.username)
     return Repository(declared.name, upload, index, given if given.password or not held.password else held)
+
+
+def names(project: Project, environ: Mapping[str, str]) -> list[str]:
+    """The names that a package can be published to, the usual one last."""
+    return [*(each.name for each in _known(project, environ).values()), USUAL]
+
+
+def _known(project: Project, environ: Mapping[str, str]) -> dict[str, _Declared]:
+    # The strongest last.
+    return {normalized(each.name): each for each in (*_poetry(project, environ), *_uv(project), *_own(project))}
 
 
 def _own(project: Project) -> Iterator[_Declared]:

@@ -20,7 +20,7 @@ from mlops_lab import conda_meta, condafile, engines
 from mlops_lab.choices import choose_environment, choose_groups, choose_hybrid, refuse_others
 from mlops_lab.environment import Environment, activation, config, holding, normalise, read_stamp
 from mlops_lab.errors import FOUND, WRONG, LabError
-from mlops_lab.guide import LISTED, Hybrid, Row, Spelling, row_named, spelling, words
+from mlops_lab.guide import LEADER, LISTED, Hybrid, Row, Spelling, row_named, spelling, words
 from mlops_lab.hints import hint_for
 from mlops_lab.manifests import pyproject
 from mlops_lab.project import LOCKS, STATE, Project, find
@@ -126,7 +126,7 @@ class Steps:
             # No git here: the one lock that is there says as much.
             listed = [name for name in LOCKS.values() if (self.project.root / name).exists()]
         tracked = [manager for manager, name in LOCKS.items() if name in listed]
-        return tracked[0] if len(tracked) == 1 else "poetry"
+        return tracked[0] if len(tracked) == 1 else LEADER
 
     @property
     def requirements(self) -> Path:
@@ -145,6 +145,8 @@ class Steps:
         return {
             "prefix": prefix,
             "python": str(self.environment.python),
+            # Shown rather than run, it is the one that the user would meet.
+            "interpreter": self.interpreter.path if self.interpreter else "python",
             "name": self.environment.name if self.environment.by_name else prefix,
             # Never by name: what that means is looked up again, and what is replaced or removed shall be this one.
             "where": ["-p", prefix],
@@ -335,9 +337,14 @@ class Steps:
             raise LabError(f"there is no environment at {self.environment.prefix}", "make it with `invoke setup`")
         refuse_others(self.project, self.environment.prefix)
 
-    def preview(self, row: Row) -> list[str]:
-        """The command that would run for a row here and now, in the words that a user could type; runs nothing."""
-        variant = "existing" if self.environment.exists else ""
+    def preview(self, row: Row, *, anew: bool = False) -> list[str]:
+        """The command that would run for a row here and now, in the words that a user could type; runs nothing.
+
+        Args:
+            row: The row.
+            anew: As if there were no environment yet.
+        """
+        variant = "existing" if self.environment.exists and not anew else ""
         known = self.environment
         where = ["-n", known.name] if known.by_name else ["-p", str(known.prefix)]
         command = self.words(row, variant, packages=["PACKAGE"], where=where)
@@ -550,7 +557,7 @@ def open_steps(
     conda = partial(engines.available, project, request, environ)
     hybrid, reason = choose_hybrid(project, request.hybrid, conda, to_run=to_run)
     engine, places = None, None
-    if hybrid.backend == "conda":
+    if hybrid.by_conda:
         ask = partial(runner.ask, cwd=project.root)
         engine, places = engines.located(project, request.conda, environ, avoid, ask)
     environment = choose_environment(project, hybrid, request.prefix, places)

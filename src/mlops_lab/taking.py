@@ -59,7 +59,7 @@ def _files(steps: Steps) -> dict[str, Path]:
 def _counts(steps: Steps, name: str) -> bool:
     """Whether a file counts for the hybrid: pip alone installs from requirements, and those by hand are nobody's."""
     other = {LOCKS[manager] for manager in LOCKS if manager not in {steps.leader, steps.hybrid.manager}}
-    return name not in other and (name != "requirements.txt" or steps.hybrid.backend == "pip")
+    return name not in other and (name != "requirements.txt" or steps.hybrid.by_pip)
 
 
 def _derived(steps: Steps) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from mlops_lab.engines import COMMAND, Engine, choose, embedded
 from mlops_lab.environment import holding, identity, user_cache
 from mlops_lab.errors import FOUND, LabError
 from mlops_lab.facts import Facts, read_json
-from mlops_lab.guide import SUMMARY, nearest
+from mlops_lab.guide import TOOL_KINDS, nearest
 from mlops_lab.runner import CommandFailed
 
 if TYPE_CHECKING:
@@ -43,26 +43,7 @@ ON_PATH = "PATH"
 _DAY = 86_400.0
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What has to be known of a tool to find or provision it.
-
-    Attributes:
-        parts: The distributions that it consists of, itself first, then its plugins.
-        provisioned: Its argv inside an environment of its own; the first word is a file of that environment's scripts.
-        binary: Whether it is a program that can only be asked for its version, not a script of a Python.
-    """
-
-    parts: tuple[str, ...]
-    provisioned: tuple[str, ...]
-    binary: bool = False
-
-
-_KINDS: Mapping[str, Kind] = {
-    "poetry": Kind(("poetry", "poetry-plugin-export", "poetry-plugin-pypi-mirror"), ("poetry",)),
-    "pip": Kind(("pip",), ("python", "-m", "pip")),
-    "uv": Kind(("uv",), ("uv",), binary=True),
-}
+_KINDS = {name: kind for name, kind in TOOL_KINDS.items() if kind.parts}
 
 # Runs in a tool's own interpreter: what it has of the distributions that are named to it.
 _VERSIONS = """
@@ -189,9 +170,9 @@ class Toolbox:
         return found
 
     def survey(self) -> dict[str, tuple[str, str]]:
-        """Every tool of the guide's summary: its version and where it was found, both empty where it is not here."""
+        """Every tool of the guide: its version and where it was found, both empty where it is not here."""
         found: dict[str, tuple[str, str]] = {}
-        for name in SUMMARY:
+        for name in TOOL_KINDS:
             if name in _KINDS:
                 tool = self.peek(name)
                 found[name] = (tool.version, tool.origin) if tool else ("", "")
@@ -434,8 +415,10 @@ class Toolbox:
         key, state = f"JSON of the index of {tool.path}", [identity(tool.path), proxies, int(time.time() // _DAY)]
         known = facts.get(key, state)
         if known is None:
-            # Read like that, with Poetry's plugin out of the way: the question is about Poetry's own index.
-            changes: dict[str, str | None] = {"POETRY_PYPI_MIRROR_URL": None}
+            # With pip's certificate and proxy, as Poetry itself will have them; with its plugin out of the way: the
+            # question is about Poetry's own index.
+            way = indexes.for_poetry(self.pip_config, self.environ, mirror=lambda: None).variables
+            changes = {**way, "POETRY_PYPI_MIRROR_URL": None}
             try:
                 argv = [tool.interpreter, "-I", "-c", _DEFAULT_INDEX]
                 known = json.loads(self.runner.run(argv, cwd=self.project.root, changes=changes, quiet=True))

@@ -708,6 +708,21 @@ def test_a_file_that_is_named_twice_is_one(world: World) -> None:
     assert world.one("uv.lock", "./uv.lock") == world.one("uv.lock")
 
 
+def test_a_lock_of_another_folder_is_not_passed_over(tmp_path: Path) -> None:
+    inner = tmp_path / "in ner"
+    inner.mkdir()
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "outer"\nversion = "1"\n', encoding="utf-8")
+    (inner / "pyproject.toml").write_text('[project]\nname = "inner"\nversion = "1"\n', encoding="utf-8")
+    (inner / "poetry.lock").write_text('[[package]]\nname = "six"\nversion = "1.16"\n', encoding="utf-8")
+    outside = drift.subject_at(tmp_path, {})
+    for named in ([inner / "poetry.lock"], [inner / "pyproject.toml", inner / "poetry.lock"]):
+        with pytest.raises(LabError) as caught:
+            drift.examine(outside, named)
+        assert caught.value.message == f"in ner/poetry.lock is no lock of the project in {tmp_path}"
+        assert caught.value.hint == "go to its own folder: cd 'in ner'"
+        assert drift.examine(drift.subject_at(inner, {}), named).examined
+
+
 def test_a_header_that_was_written_in_a_folder_is_followed_there(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
     header = (

@@ -93,8 +93,9 @@ def test_github_is_told(root: Path, capsys: pytest.CaptureFixture[str], monkeypa
         (["drift", "--", "."], "there is no file ."),
         (["drift", "--", "notes.md"], "notes.md is no file that names packages"),
         (["drift", "--prefix", "nowhere"], "there is no environment of this project at nowhere"),
+        (["drift", "--prefix", "x", "--no-environment"], "choose one of them"),
         (["drift", "stray"], "No idea what 'stray' is!"),
-        (["drift", "--hybrid", "venv+poety"], "there is no hybrid 'venv+poety'"),
+        (["drift", "--hybrid", "venv+poety"], "there is no hybrid 'venv+poety'"),  # codespell:ignore poety
     ],
 )
 def test_wrong_words_end_with_two(
@@ -103,6 +104,20 @@ def test_wrong_words_end_with_two(
     (root / "notes.md").touch()
     assert cli.main(words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_commit_is_not_refused_for_what_is_installed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "requirements.txt").write_text("six\n", encoding="utf-8")
+    manifest = '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.12"\n'
+    (root / "pyproject.toml").write_text(manifest, encoding="utf-8")
+    scripts = root / ".venv" / "bin"
+    scripts.mkdir(parents=True)
+    (scripts / "python").touch(mode=0o755)
+    (scripts.parent / "pyvenv.cfg").write_text("version = 3.10.1\n", encoding="utf-8")
+    assert cli.main(["drift"]) == 1
+    assert "Python 3.10.1" in capsys.readouterr().out
+    assert cli.main(["drift", "--no-environment"]) == 0
+    assert ".venv" not in capsys.readouterr().out
 
 
 def test_files_may_lie_anywhere(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

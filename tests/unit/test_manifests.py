@@ -50,7 +50,7 @@ def refusal(call: Callable[[], object]) -> tuple[str, str]:
             "pyproject.toml:2:1: a merge conflict is not resolved",
             CONFLICT.format("pyproject.toml"),
         ),
-        (b"[a]\n# caf\xe9\n", "pyproject.toml:2:6: not UTF-8 (byte 0xe9)", "save the file as UTF-8"),
+        (b"[a]\n# abc\xe9\n", "pyproject.toml:2:6: not UTF-8 (byte 0xe9)", "save the file as UTF-8"),
         ("a = 1".encode("utf-16"), "pyproject.toml:1:1: not UTF-8 (UTF-16)", "save the file as UTF-8"),
         (
             "\ufeffa = 1",

@@ -467,6 +467,37 @@ def test_the_findings_and_the_table_are_in_every_form() -> None:
     assert "  identical  venv+uv and venv+poetry" in tables.lines(comparison)
 
 
+# A matrix of many machines: all of it cannot be shown.
+MANY = [made(f"venv+uv-{number}", {"a": wheel("1.0" if number else "9.0")}) for number in range(20)]
+
+
+def test_of_many_pairs_their_number_is_shown_and_the_first_that_diverge() -> None:
+    first, *rest = (line for line in tables.lines(compared(*MANY)) if not line.endswith(("itself", "begins with")))
+    assert first == "divergent: 20 environments, 4 packages; not the same versions"
+    assert rest[:3] == [
+        "  identical  171 of 190 pairs",
+        "  divergent  19 of 190 pairs",
+        "  divergent  venv+uv-0 and venv+uv-1",
+    ]
+    assert rest[-1] == "  divergent  7 more"
+
+
+def test_of_many_environments_those_that_are_alike_share_a_column() -> None:
+    text = tables.markdown(compared(*MANY))
+    assert "| package | venv+uv-0 | venv+uv-1, venv+uv-2, venv+uv-3, 16 more |\n" in text
+    assert "| a | 9.0 | 1.0 |\n" in text
+
+
+def test_of_many_environments_a_finding_names_the_first() -> None:
+    (finding,) = findings(*MANY)
+    assert finding.sources[0].path.endswith("venv+uv-6, 13 more")
+    assert finding.why.startswith("1.0 in venv+uv-1, venv+uv-2, ")
+    assert "and 13 more, 9.0 in venv+uv-0: " in finding.why
+    ends = report.markdown(told(compared(*MANY), Here())).splitlines()[-1]
+    assert ends.count("venv") == 12
+    assert ends.rstrip().endswith(", 8 more")
+
+
 def test_what_an_inventory_says_is_no_markup() -> None:
     text = tables.markdown(compared(made("<b>|[x](y)"), made("pip+uv", {"a": wheel("|<i>")})))
     assert "| package | \\<b\\>\\|\\[x\\](y) | pip+uv |" in text

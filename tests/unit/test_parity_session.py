@@ -21,6 +21,8 @@ from mlops_lab.tasks import namespace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlops_lab.guide import Hybrid
+
 PYPROJECT = '[project]\nname = "p"\nversion = "1"\n'
 VENVS = [hybrid.name for hybrid in HYBRIDS if hybrid.backend != "conda"]
 
@@ -166,6 +168,27 @@ def test_the_python_that_is_asked_for_is_the_one(world: World) -> None:
     assert world.made == VENVS
 
 
+def test_the_conda_that_is_asked_for_has_made_what_is_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (world.root / "conda.yml").write_text("name: w\ndependencies: [python]\n", encoding="utf-8")
+    monkeypatch.setattr(engines, "available", lambda *_: ("it is here", ""))
+    made_from = inventories.inputs_of({name: world.root / name for name in ("conda.yml", "pyproject.toml")})
+    for hybrid in VENVS:
+        world.leave(hybrid, made_from=made_from)
+    for hybrid, engine in (("conda+poetry", "conda"), ("conda+uv", "embedded")):
+        world.leave(hybrid, made_from=made_from, engine=engine)
+    run()
+    assert world.made == []
+    anew: list[str] = []
+
+    def set_up(_session: object, _here: object, hybrid: Hybrid, _asked: object) -> Inventory:
+        anew.append(hybrid.name)
+        return world.inventory(hybrid.name, made_from)
+
+    monkeypatch.setattr(sessions, "_anew", set_up)
+    run("--conda", "embedded")
+    assert anew == ["conda+poetry"]
+
+
 def test_what_fails_leaves_nothing_to_be_compared_later(world: World) -> None:
     for hybrid in VENVS:
         world.leave(hybrid, "parity")
@@ -205,7 +228,9 @@ def test_conda_takes_part_where_it_can_run(world: World, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("words", [["--pyhton", "3.12"], ["3.12"]])
 def test_wrong_words_end_this_session_alone(world: World, words: list[str]) -> None:
-    with pytest.raises(Ended, match=r"^error: error: nox -s parity -- .*: the session takes --python VERSION$"):
+    with pytest.raises(
+        Ended, match=r"^error: error: nox -s parity -- .*: the session takes --python VERSION and --conda ENGINE$"
+    ):
         run(*words)
     assert world.made == []
 

@@ -190,7 +190,7 @@ def test_what_it_says_is_taken(tmp_path: Path) -> None:
             ),
         ),
         (
-            'repositories = { team = { publish = "https://index.example/", indx = "x" } }',
+            'repositories = { team = { publish = "https://index.example/", indx = "x" } }',  # codespell:ignore indx
             (
                 "pyproject.toml: tool.mlops-lab.repositories.team has a key 'indx': "
                 "did you mean index? (one of: publish, index)"

@@ -119,7 +119,7 @@ dependencies:
 def test_parts_that_cannot_be_read(tmp_path: Path) -> None:
     text = """\
 name: 3.11
-dependancies: []
+dependancies: []  # codespell:ignore dependancies
 dependencies:
   - numpy
   - 3.11
@@ -135,7 +135,7 @@ dependencies:
     found = read(tmp_path, text)
     assert [(note.line, note.message.partition(" (")[0]) for note in found.unread] == [
         (1, "name must be text, not a number"),
-        (2, 'conda does not know "dependancies:"'),
+        (2, 'conda does not know "dependancies:"'),  # codespell:ignore dependancies
         (5, "dependencies must be a list of texts, not a number"),
         (6, '"=1" is no package spec'),
         (7, '"new" is no version of conda\'s'),

@@ -218,7 +218,7 @@ def test_lines_are_counted_as_editors_do() -> None:
 
 
 def test_bytes_of_another_encoding_are_noted_and_the_rest_is_read() -> None:
-    found = read(b"a==1\n# caf\xe9\nb>=2\n")
+    found = read(b"a==1\n# caf\xe9\nb>=2\n")  # codespell:ignore caf
     assert lines(found) == [(1, "a", "==1"), (3, "b", ">=2")]
     assert [(note.line, note.message, note.hint) for note in found.unread] == [(2, "not UTF-8", UTF8)]
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from mlops_lab.choices import Standing
 from mlops_lab.errors import LabError
-from mlops_lab.guide import HYBRIDS, ROWS, SUMMARY, Hybrid, hybrid_named, row_named, spelling
+from mlops_lab.guide import HYBRIDS, ROWS, TOOL_KINDS, Hybrid, hybrid_named, row_named, spelling
 from mlops_lab.recipe import Outcome
 from mlops_lab.report import outcome, pages, progress, spoken
 from mlops_lab.report.progress import Counting, Echo, Folded, Live, Plain, Quiet, watching
@@ -373,7 +373,7 @@ def test_the_hybrids_page_says_which_run_why_and_what_to_do() -> None:
 
 def test_the_tools_page_is_the_guides_summary_with_versions() -> None:
     page = rendered(pages.tools_page({"uv": ("1.2.3", "PATH"), "pip": ("", "")}), width=250)
-    for name, tool in SUMMARY.items():
+    for name, tool in TOOL_KINDS.items():
         (line,) = (line for line in page.splitlines() if line.strip().startswith(name))
         version = "1.2.3 (PATH)" if name == "uv" else "not here"
         assert all(text in line for text in (tool.role, tool.strength, version, tool.link))
@@ -400,6 +400,15 @@ def test_the_diagram_without_versions_still_names_the_tools() -> None:
     page = rendered(pages.diagram_page(hybrid_named("pip+uv"), {}, "/p", {}))
     assert "uv locks → uv.lock" in page
     assert "0 packages with hashes" in page
+
+
+def test_what_is_too_long_for_the_terminal_goes_on_where_it_began() -> None:
+    command = " ".join(["uv", *(f"--option-{number}" for number in range(9))])
+    lines = rendered(pages.guide_page(FOUR[0], "poetry", [(CREATE, command)]), width=60).splitlines()[3:]
+    assert lines[0] == "   create          uv --option-0 --option-1 --option-2"
+    assert lines[1] == f"{'':<19}--option-3 --option-4 --option-5"
+    assert all(line.startswith(" " * 19) and line == line.rstrip() for line in lines[1:])
+    assert " ".join(" ".join(lines).split()) == f"create {command} {CREATE.why}"
 
 
 def test_a_page_that_is_piped_is_not_folded_at_80_columns(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ import pytest
 from mlops_lab import changes, engines, recipe, sessions, taking
 from mlops_lab.choices import Request
 from mlops_lab.errors import LabError
-from mlops_lab.guide import HYBRIDS, ROWS, hybrid_named, spelling
+from mlops_lab.guide import HYBRIDS, ROWS, Row, Spelling, hybrid_named, spelling
 from mlops_lab.inventories import Inventory, Package, Platform
+from mlops_lab.steps import Steps
 from mlops_lab.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     monkeypatch.setattr(taking, "take", made.take)
     monkeypatch.setattr("mlops_lab.steps.Steps._tracked_leader", lambda _: "poetry")
     monkeypatch.setattr(recipe, "setup", setup)
+    monkeypatch.setattr(Steps, "step", lambda *_: None)  # which only rows need that are in no recipe
     monkeypatch.setattr(changes, "change", change)
     monkeypatch.setattr(changes, "lock", lambda steps: made.note(steps, "lock"))
     monkeypatch.setattr(changes, "export", export)
@@ -199,6 +201,17 @@ def test_a_step_of_the_guide_that_did_not_run_is_found(play: Play, row: str) -> 
         run(Session(), "pip+uv")
 
 
+def test_a_step_that_only_looks_runs_without_being_named_anywhere(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Row(10, "peek", "Look", "It is free.", {"uv": Spelling("uv tree")}, looks=True)
+    monkeypatch.setattr(sessions, "ROWS", (*ROWS, looks))
+    with pytest.raises(Ended, match=r"^error: these steps of the guide did not run: peek$"):
+        monkeypatch.setattr(Steps, "step", lambda *_: play.told.append("step"))
+        run(Session(), "venv+uv")
+    assert play.told.count("step") == 1
+    monkeypatch.setattr(Steps, "step", lambda steps, _name: steps.observer.finish(looks, 0.0, ok=True))
+    run(Session(), "venv+uv")
+
+
 def test_a_failure_is_shown_as_the_tasks_show_it(play: Play) -> None:
     play.fails = LabError("wrong", "try this")
     with pytest.raises(Ended, match=r"^error: error: wrong: try this$"):
@@ -226,12 +239,38 @@ def test_where_no_channel_answers_a_conda_session_is_skipped_with_the_reason(
     assert play.told == []
 
 
+def test_the_conda_that_is_asked_for_is_the_one_that_has_to_be_here_and_makes_the_environment(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conda.yml").write_text("name: p\ndependencies: [python]\n", encoding="utf-8")
+    asked: list[str | None] = []
+
+    def available(_here: object, request: Request, _environ: object) -> tuple[str, str]:
+        asked.append(request.conda)
+        return "", "it is not here"
+
+    monkeypatch.setattr(engines, "available", available)
+    with pytest.raises(Ended, match=r"^skipped: it is not here$"):
+        run(Session("--conda", "micromamba"), "conda+uv")
+    assert asked == ["micromamba"]
+    # A venv needs none, whatever is asked for beside it.
+    run(Session("--conda", "micromamba"), "venv+uv")
+    (request,) = (words[0] for name, _, _, *words in play.told[1:] if name == "setup")
+    assert (request.hybrid, request.conda) == ("venv+uv", None)
+
+
+def test_a_conda_that_does_not_exist_is_refused_with_those_that_do(play: Play) -> None:
+    with pytest.raises(Ended, match=r"^error: error: there is no conda engine 'mmaba': did you mean mamba or "):
+        run(Session("--conda", "mmaba"), "conda+uv")
+    assert play.told == []
+
+
 @pytest.mark.parametrize("words", [["--pyhton", "3.12"], ["3.12"], ["--python"]])
 def test_wrong_words_after_two_dashes_end_this_session_alone(play: Play, words: list[str]) -> None:
     with pytest.raises(Ended) as caught:
         run(Session(*words), "venv+uv")
     assert str(caught.value).startswith("error: error: nox -s check -- ")
-    assert str(caught.value).endswith(": the session takes --python VERSION")
+    assert str(caught.value).endswith(": the session takes --python VERSION and --conda ENGINE")
     assert play.told == []
 
 

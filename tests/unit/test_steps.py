@@ -270,6 +270,7 @@ def test_a_preview_shows_the_command_for_here_and_now_and_runs_nothing(make: Cal
     steps.environment = Environment(build(steps), name="p-q")
     assert before[:3] == ["conda", "env", "create"]
     assert steps.preview(row_named("create"))[:3] == ["conda", "env", "update"]
+    assert steps.preview(row_named("create"), anew=True) == before
     assert steps.preview(row_named("add")) == ["uv", "add", "--no-sync", "PACKAGE"]
     assert all(steps.preview(row) is not None for row in ROWS)
     assert calls(steps) == []
@@ -391,7 +392,7 @@ def test_a_step_inside_an_environment_that_is_not_there_is_refused(make: Callabl
 
 def test_an_unknown_step_is_refused(make: Callable[..., Steps]) -> None:
     with pytest.raises(LabError, match=r"^the guide has no step 'instal': did you mean install"):
-        make().step("instal")
+        make().step("instal")  # codespell:ignore instal
 
 
 def test_a_failed_step_ends_for_the_one_who_watches_too(make: Callable[..., Steps]) -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from mlops_lab import changes, cli, recipe, steps, tasks
+from mlops_lab import changes, ci, cli, noxfile, recipe, steps, tasks
 from mlops_lab.choices import Request
 from mlops_lab.environment import Stamp, read_stamp, write_stamp
 from mlops_lab.errors import LabError
-from mlops_lab.guide import HYBRIDS, ROWS, SUMMARY
+from mlops_lab.guide import HYBRIDS, ROWS, TOOL_KINDS
 from mlops_lab.moves import Move
 from mlops_lab.recipe import Outcome
 from mlops_lab.report import pages
@@ -99,7 +99,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr(Runner, "hand_over", hand_over)
     monkeypatch.setattr(Toolbox, "find", lambda _box, name: Tool(name, (f"/tools/{name}",), "1", "", ""))
     monkeypatch.setattr(Toolbox, "settings", lambda _box, _name: {})
-    monkeypatch.setattr(Toolbox, "survey", lambda _box: dict.fromkeys(SUMMARY, ("1.2", "PATH")))
+    monkeypatch.setattr(Toolbox, "survey", lambda _box: dict.fromkeys(TOOL_KINDS, ("1.2", "PATH")))
     monkeypatch.setattr(changes, "change", change)
     monkeypatch.setattr(sys, "argv", ["mlops-lab"])
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
@@ -128,8 +128,10 @@ def fails(error: BaseException) -> Callable[..., Outcome]:
 
 
 def test_every_row_of_the_guide_has_a_task() -> None:
-    # Two rows belong to `install`: pip takes neither a folder with hashes nor anything away. One belongs to `doctor`.
-    assert {row.name for row in ROWS} - {"install-project", "prune", "records"} <= set(tasks.namespace.task_names)
+    assert {row.part_of or row.name for row in ROWS} <= set(tasks.namespace.task_names)
+    # pip takes neither a folder with hashes nor anything away.
+    parts = {"install-project": "install", "prune": "install", "records": "doctor"}
+    assert {row.name: row.part_of for row in ROWS if row.part_of} == parts
 
 
 def test_these_are_the_tasks() -> None:
@@ -138,7 +140,7 @@ def test_these_are_the_tasks() -> None:
             *("create", "activate", "verify", "info", "add", "check", "doctor", "compat", "parity"),
             *("lock", "install", "update", "remove", "export", "setup", "undo", "history"),
             *("guide", "hybrids", "tools", "diagram", "run", "shell", "kernel", "clean", "drift"),
-            *("build", "publish"),
+            *("build", "publish", "matrix"),
         ]
     )
 
@@ -337,6 +339,26 @@ def test_an_error_of_ours_is_not_hidden(desk: Desk, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(recipe, "setup", fails(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         desk("setup")
+
+
+def test_a_hybrid_that_the_files_do_not_allow_has_no_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = [ci.Session(f"check({hybrid})", hybrid.name) for hybrid in HYBRIDS]
+    monkeypatch.setattr(noxfile, "of_hybrids", lambda _root, _environ: sessions)
+    assert desk("matrix", "--json", "--size", "small") == 0
+    names = {entry["hybrid"] for entry in json.loads(desk.out)["include"]}
+    assert names == {hybrid.name for hybrid in HYBRIDS if not hybrid.by_conda}
+    assert desk.err.startswith("check(conda+poetry) is left out: there is no conda.yml: write one with ")
+    sessions[:] = [session for session in sessions if session.hybrid.startswith("conda")]
+    assert desk("matrix", "--json") == 2
+    assert json.loads(desk.out)["error"] == "no hybrid can run for this project"
+
+
+@pytest.mark.usefixtures("desk")
+def test_outputs_that_were_closed_from_the_start_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "setup", fails(LabError("wrong", "try this")))
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["setup", "--json"]) == 2
 
 
 @pytest.mark.usefixtures("desk")
@@ -567,6 +589,19 @@ def test_the_guide_is_printed_and_nothing_of_it_is_run(desk: Desk, shown: Callab
     assert desk.ran == []
 
 
+def test_the_guide_for_a_teams_page_is_the_same_wherever_the_project_lies(desk: Desk) -> None:
+    assert desk("guide", "--hybrid", "pip+uv", "--markdown") == 0
+    assert desk.out.startswith("# The environment of p\n\nWith pip+uv; uv resolves.")
+    assert "\n```bash\npython -m venv .venv\n```\n\nWith Invoke: `invoke create`\n" in desk.out
+    assert str(desk.root) not in desk.out
+    assert desk.ran == []
+
+
+def test_the_guide_has_one_form_at_a_time(desk: Desk) -> None:
+    assert desk("guide", "--json", "--markdown") == 2
+    assert "--json and --markdown are two forms of one page: choose one of them" in desk.err
+
+
 def test_the_guide_for_programs(desk: Desk) -> None:
     assert desk("guide", "--json") == 0
     found = json.loads(desk.out)
@@ -584,9 +619,9 @@ def test_the_hybrids(desk: Desk, shown: Callable[[], str]) -> None:
 
 def test_the_tools(desk: Desk, shown: Callable[[], str]) -> None:
     assert desk("tools", "--json") == 0
-    assert json.loads(desk.out) == {name: {"version": "1.2", "origin": "PATH"} for name in SUMMARY}
+    assert json.loads(desk.out) == {name: {"version": "1.2", "origin": "PATH"} for name in TOOL_KINDS}
     assert desk("tools") == 0
-    assert shown().count("1.2 (PATH)") == len(SUMMARY)
+    assert shown().count("1.2 (PATH)") == len(TOOL_KINDS)
 
 
 def test_the_diagram_has_the_versions_of_here(desk: Desk, shown: Callable[[], str]) -> None:

@@ -240,7 +240,7 @@ def test_an_unknown_tool_is_refused(world: World, look: str) -> None:
     with pytest.raises(LabError) as caught:
         getattr(world.box(), look)("poetri")
     assert str(caught.value) == (
-        "there is no tool 'poetri': did you mean poetry? (one of: poetry, pip, uv, mlops-lab, conda)"
+        "there is no tool 'poetri': did you mean poetry? (one of: poetry, uv, pip, mlops-lab, conda)"
     )
 
 
@@ -456,9 +456,18 @@ def test_poetry_is_sent_to_the_mirror_when_its_index_has_no_json(
     settings = with_poetry(world, json.dumps({"url": INDEX, "simple_only": simple_only}))
     assert settings().get("POETRY_PYPI_MIRROR_URL") == expected
     assert world.asked[-1] == (str(world.python), "-I", "-c", toolbox._DEFAULT_INDEX)
-    assert world.runner.calls[-1].changes == {"POETRY_PYPI_MIRROR_URL": None}
+    assert world.runner.calls[-1].changes["POETRY_PYPI_MIRROR_URL"] is None
     assert settings().get("POETRY_PYPI_MIRROR_URL") == expected
     assert world.asked == []
+
+
+def test_the_index_of_poetry_is_asked_with_the_certificate_and_the_proxy_of_pip(world: World) -> None:
+    settings = with_poetry(world, json.dumps({"url": INDEX, "simple_only": True}))
+    world.environ |= {"PIP_CERT": str(world.python), "PIP_PROXY": "http://proxy.example"}
+    given = {name: value for name, value in settings().items() if name != "POETRY_PYPI_MIRROR_URL"}
+    assert given["REQUESTS_CA_BUNDLE"] == str(world.python)
+    assert "http://proxy.example" in given.values()
+    assert world.runner.calls[-1].changes == {**given, "POETRY_PYPI_MIRROR_URL": None}
 
 
 SIMPLE = json.dumps({"files": [], "versions": ["1.16.0", "1.17.0"]})

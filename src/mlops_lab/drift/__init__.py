@@ -6,10 +6,12 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from mlops_lab.errors import LabError
 from mlops_lab.findings import SEVERITIES, Findings
+from mlops_lab.guide import LEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,7 +49,7 @@ class Subject:
     """
 
     root: Path
-    leader: str = "poetry"
+    leader: str = LEADER
     ignore: Sequence[str] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     environment: Environment | None = None
@@ -95,11 +97,12 @@ def examine(subject: Subject, files: Sequence[Path] = ()) -> Findings:
         files: Only these: one is compared with all of the project's, several with each other.
 
     Raises:
-        LabError: One of the files is not there, or is none that can be compared, or there is none at all (code 2).
+        LabError: One of the files is not there, or is none that can be compared here, or there is none at all (code 2).
     """
     started = time.perf_counter()
     files = _each_once(files)
     read = [*_read(subject, files)]
+    _refuse_others_locks(subject, read, files)
     if not (read or subject.environment):
         raise LabError(f"there is no file that names packages in {subject.root}", f"go to the project, or {_NAMES}")
     documents = [document for document in read if not _ignored(subject, document.path)]
@@ -114,6 +117,19 @@ def examine(subject: Subject, files: Sequence[Path] = ()) -> Findings:
     if subject.environment and subject.environment.exists and not files[1:]:
         examined[str(subject.environment.prefix)] = "the environment"
     return Findings("drift", str(subject.root), found, examined, seconds=time.perf_counter() - started)
+
+
+def _refuse_others_locks(subject: Subject, read: Sequence[Document], files: Sequence[Path]) -> None:
+    """A lock is compared with the manifest beside it; elsewhere it would be read, and nothing said of it."""
+    from mlops_lab.drift.files import LOCKS
+
+    asked = {_real(path) for path in files}
+    for document in read:
+        if document.format in LOCKS and "/" in document.path and _real(subject.root / document.path) in asked:
+            raise LabError(
+                f"{document.path} is no lock of the project in {subject.root}",
+                f"go to its own folder: cd {quote(document.path.rpartition('/')[0])}",
+            )
 
 
 def compare(subject: Subject, documents: Sequence[Document]) -> list[Finding]:

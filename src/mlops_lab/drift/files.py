@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops_lab.drift.places import places
 from mlops_lab.drift.scope import scope_of
+from mlops_lab.guide import MANAGERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNSAFE", "Files", "Lock", "Written", "beside", "side_by_side"]
 
-LOCKS: Mapping[str, str] = {"poetry.lock": "poetry", "uv.lock": "uv"}
+LOCKS: Mapping[str, str] = {manager.lock: name for name, manager in MANAGERS.items()}
 UNSAFE = frozenset({"distribute", "pip", "setuptools", "wheel"})
 """What old Poetrys and pip-compile leave out: https://github.com/python-poetry/poetry/issues/1584."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from mlops_lab.guide import LEADER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -27,7 +29,7 @@ def leader_at(root: Path, locks: Mapping[str, str]) -> str:
     index, folder = _index(root)
     there = [manager for manager, name in locks.items() if (root / name).exists()]
     some = [manager for manager in there if _is_tracked(f"{folder}{locks[manager]}", index)] or there
-    return some[0] if len(some) == 1 else "poetry"
+    return some[0] if len(some) == 1 else LEADER
 
 
 def _index(root: Path) -> tuple[bytes, str]:

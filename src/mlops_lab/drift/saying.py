@@ -8,17 +8,28 @@ from typing import TYPE_CHECKING
 from mlops_lab.findings import Finding, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mlops_lab.drift.files import Lock
     from mlops_lab.manifests.model import Pin, PythonRange, Requirement
 
-__all__ = ["FEW", "MANY", "asked", "edit", "fixed", "nothing", "out_of_step", "range_of"]
+__all__ = ["FEW", "KINDS", "MANY", "asked", "edit", "fixed", "nothing", "out_of_step", "range_of"]
 
 MANY, FEW = 20, 3
 """From how many differences on a whole is another one altogether, and how many of them are named then."""
 
 LOCK, EXPORT = "invoke lock", "invoke export"
+
+KINDS: Mapping[str, str] = {
+    "conflict": "two files ask for, or have locked, versions that exclude each other",
+    "violation": "a lock breaks its own manifest",
+    "missing": "declared, and not locked",
+    "stale": "the manifest has changed since the lock was made; its content, not a hash alone",
+    "installed": "the environment is not what the lock says",
+    "python": "ranges of interpreters that do not meet",
+    "unreadable": "a file, or a line of it, that cannot be understood",
+}
+"""The kinds of findings, and what each means."""
 
 
 def asked(requirement: Requirement) -> Source:

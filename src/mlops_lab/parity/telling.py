@@ -24,6 +24,8 @@ __all__ = ["facts", "few", "told"]
 _CAUSES = ("other", "missing", "conda", "groups", "inputs", "locks", "unknown", "source", "", "unrecorded")
 """The first that holds for a package is told; the last one explains no difference."""
 _FEW = 5
+_MANY = 6
+"""Names of environments in one sentence: one of each hybrid."""
 _AGAIN = "set {odd} up again from its lock, and compare again"
 _REASONS: Mapping[str, tuple[str, str]] = {
     "other": ("it was installed behind the lock's back in {odd}", _AGAIN),
@@ -367,7 +369,7 @@ def _sources(said: Mapping[str, str], last: Sequence[str] = ()) -> tuple[Source,
     for label, text in said.items():
         by_text.setdefault(text, []).append(label)
     ordered = sorted(by_text.items(), key=lambda item: (any(label in last for label in item[1]), -len(item[1])))
-    return tuple(Source(", ".join(labels), 0, text) for text, labels in ordered)
+    return tuple(Source(", ".join(few(labels, _MANY)), 0, text) for text, labels in ordered)
 
 
 def _spread(versions: Mapping[str, str | None]) -> str:
@@ -376,7 +378,7 @@ def _spread(versions: Mapping[str, str | None]) -> str:
     for label, version in versions.items():
         by_version.setdefault("none" if version is None else version or "no version", []).append(label)
     ordered = sorted(by_version.items(), key=lambda item: -len(item[1]))
-    return ", ".join(f"{version} in {_and(labels)}" for version, labels in ordered)
+    return ", ".join(f"{version} in {_and(few(labels, _MANY))}" for version, labels in ordered)
 
 
 def _of(there: Mapping[str, Inventory], name: str, owner: str) -> list[str]:

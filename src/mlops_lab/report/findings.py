@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_lab.errors import redact
 from mlops_lab.findings import SEVERITIES
+from mlops_lab.report.markdown import code, escaped, table
 from mlops_lab.report.spoken import as_typed
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ __all__ = [
     "SCHEMA",
     "Form",
     "as_json",
-    "escaped",
     "headline",
     "markdown",
     "page",
@@ -46,6 +46,7 @@ _MARKS = {"error": "✗", "warning": "!", "note": "·"}
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
 _FEW = 3
+_MANY = 12
 # https://docs.github.com/actions/reference/workflow-commands-for-github-actions#step-isolation-and-limits
 _SUMMARY_LIMIT = 1024 * 1024 - 1024
 
@@ -103,7 +104,8 @@ def headline(found: Findings) -> str:
 
 
 def _examined(found: Findings) -> str:
-    return ", ".join(f"{name} ({what})" if what else name for name, what in found.examined.items())
+    said = [f"{name} ({what})" if what else name for name, what in found.examined.items()]
+    return ", ".join([*said[:_MANY], *([f"{len(said) - _MANY} more"] if len(said) > _MANY else [])])
 
 
 def _ends(found: Findings) -> list[str]:
@@ -204,38 +206,25 @@ def markdown(found: Findings, few: int = 0) -> str:
     for severity, group in groupby(ordered, key=lambda finding: finding.severity):
         findings = list(group)
         shown = findings[: few or None]
-        lines += [f"| {severity} | package | where | why | what mends it |", "| --- | --- | --- | --- | --- |"]
-        lines += [_row(finding) for finding in shown]
-        lines += [f"| … | | | {len(findings) - len(shown)} more | |"] if len(findings) > len(shown) else []
-        lines.append("")
+        more = [("…", "", "", f"{len(findings) - len(shown)} more", "")] if len(findings) > len(shown) else []
+        rows = [*map(_row, shown), *more]
+        lines += [*table((severity, "package", "where", "why", "what mends it"), rows), ""]
     return "\n".join([*lines, *(f"{escaped(line)}  " for line in _ends(found))]) + "\n"
 
 
-def _row(finding: Finding) -> str:
-    sides = "<br>".join(f"{_code(_place(source))} {escaped(_plain(source.said))}" for source in finding.sources)
+def _row(finding: Finding) -> tuple[str, ...]:
+    sides = "<br>".join(f"{code(_place(source))} {escaped(_plain(source.said))}" for source in finding.sources)
     why = escaped(_plain(as_typed(finding.why))) + (f" ({escaped(', '.join(finding.where))})" if finding.where else "")
     mends = "<br>".join(
         part
         for part in (
-            _code(as_typed(finding.command)) if finding.command else "",
+            code(as_typed(finding.command)) if finding.command else "",
             escaped(_plain(as_typed(finding.otherwise))),
         )
         if part
     )
-    package = _code(_plain(finding.package)) if finding.package else ""
-    return f"| {finding.kind} | {package} | {sides} | {why} | {mends} |"
-
-
-def escaped(text: str) -> str:
-    """A text that Markdown shows as it is: a package's name can hold no markup, what a broken file says can."""
-    for char in "\\|*_<>[]#":
-        text = text.replace(char, f"\\{char}")
-    return text
-
-
-def _code(text: str) -> str:
-    quoted = text.replace("|", "\\|").replace("`", "'")
-    return f"`{quoted}`"
+    package = code(_plain(finding.package)) if finding.package else ""
+    return finding.kind, package, sides, why, mends
 
 
 # --- GitHub --------------------------------------------------------------------------------------------------------

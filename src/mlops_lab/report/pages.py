@@ -11,18 +11,21 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from mlops_lab.guide import ROWS, SUMMARY, label, spelling
+from mlops_lab.guide import MANAGERS, TOOL_KINDS, label, spelling, step_title
 from mlops_lab.report.spoken import as_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
 
     from mlops_lab.choices import Standing
     from mlops_lab.guide import Hybrid, Row
 
 __all__ = ["diagram_page", "guide_page", "hybrids_page", "show_page", "tools_page"]
+
+_NARROW = 20
+"""Columns that a text has at least, however small the terminal is."""
 
 
 def show_page(page: RenderableType, console: Console | None = None) -> None:
@@ -46,28 +49,35 @@ def guide_page(hybrid: Hybrid, leader: str, commands: Iterable[tuple[Row, str]])
     for row, command in commands:
         if row.step != step:
             step = row.step
-            parts.append(Text(f"\n{step}  {_titles(step)}", style="bold"))
+            parts.append(Text(f"\n{step}  {step_title(step)}", style="bold"))
         parts.append(_line(row, command, hybrid, leader))
     heading = Text.assemble(("The guide with ", "bold"), (hybrid.name, "bold cyan"), f", {leader} resolves")
     return Group(heading, *parts)
 
 
-def _titles(step: int) -> str:
-    first = next(row for row in ROWS if row.step == step)
-    return first.title if step < 9 else "Keep it up to date"  # noqa: PLR2004 - the guide's last step has several rows
-
-
-def _line(row: Row, command: str, hybrid: Hybrid, leader: str) -> Text:
-    text = Text(overflow="fold")
-    text.append(f"   {row.name:<16}", style="cyan")
-    text.append(command or "(not needed with this hybrid)", style="" if command else "dim")
-    text.append(f"\n{'':<19}{row.why}", style="dim")
+def _line(row: Row, command: str, hybrid: Hybrid, leader: str) -> RenderableType:
     spelled = spelling(row, hybrid, leader)
-    if spelled is not None and spelled.reason:
-        text.append(f"\n{'':<19}{spelled.reason}", style="dim")
-    if other := row.alternatives.get(hybrid.backend):
-        text.append(f"\n{'':<19}({label(other)}: behind the files' back)", style="dim")
-    return text
+    other = row.alternatives.get(hybrid.backend)
+    more = (row.why, spelled.reason if spelled else "", f"({label(other)}: behind the files' back)" if other else "")
+    shown = Text(command) if command else Text("(not needed with this hybrid)", style="dim")
+    return _Hanging(row.name, [shown, *(Text(text, style="dim") for text in more if text)])
+
+
+class _Hanging:
+    """Texts behind a name; those that are too long go on where they have begun."""
+
+    def __init__(self, name: str, texts: Sequence[Text]) -> None:
+        self.name = name
+        self.texts = texts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Line by line, without blanks at the end of any."""
+        first = Text(f"   {self.name:<16}", style="cyan")
+        for text in self.texts:
+            for line in text.wrap(console, max(options.max_width - len(first), _NARROW), overflow="fold"):
+                line.rstrip()
+                yield Text.assemble(first, line)
+                first = Text(" " * len(first))
 
 
 def hybrids_page(standings: Sequence[Standing], chosen: Hybrid | None, reason: str) -> RenderableType:
@@ -94,7 +104,7 @@ def tools_page(found: Mapping[str, tuple[str, str]]) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("tool", "role", "strength", "version", "link"):
         table.add_column(heading, overflow="fold")
-    for name, tool in SUMMARY.items():
+    for name, tool in TOOL_KINDS.items():
         version, origin = found.get(name, ("", ""))
         here = f"{version} ({origin})" if version else "not here"
         table.add_row(Text(name, style="cyan"), tool.role, tool.strength, here, tool.link)
@@ -114,23 +124,20 @@ def diagram_page(hybrid: Hybrid, versions: Mapping[str, str], where: str, counts
     def named(tool: str) -> Text:
         return Text.assemble((tool, "bold cyan"), f" {versions.get(tool, '')}".rstrip())
 
-    installer = "pip" if hybrid.backend == "pip" else hybrid.manager
+    installer = "pip" if hybrid.by_pip else hybrid.manager
     files = Tree(Text("pyproject.toml", style="bold"), guide_style="dim")
-    locked = files.add(Text.assemble(named(hybrid.manager), " locks → ", (_LOCKS[hybrid.manager], "bold")))
+    locked = files.add(Text.assemble(named(hybrid.manager), " locks → ", (MANAGERS[hybrid.manager].lock, "bold")))
     locked.add(f"{counts.get('locked', 0)} packages with hashes")
-    if hybrid.backend == "pip":
+    if hybrid.by_pip:
         locked = files.add(Text.assemble(named(hybrid.manager), " exports → ", ("requirements.txt", "bold")))
     locked.add(Text.assemble(named(installer), " installs ↓"))
-    owner = "conda" if hybrid.backend == "conda" else "venv"
+    owner = "conda" if hybrid.by_conda else "venv"
     inside = Tree(Text.assemble((owner, "bold cyan"), f"  {where}"), guide_style="dim")
     inside.add(named("python"))
-    if hybrid.backend == "conda":
+    if hybrid.by_conda:
         inside.add("libraries that are not Python")
     inside.add(f"{counts.get('installed', 0)} packages are installed, the project itself among them")
     return Group(
         Panel(files, title="the project", title_align="left", expand=False),
         Panel(inside, title="the environment", title_align="left", expand=False),
     )
-
-
-_LOCKS: Mapping[str, str] = {"poetry": "poetry.lock", "uv": "uv.lock"}

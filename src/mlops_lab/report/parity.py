@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops_lab.parity import CLASSES
+from mlops_lab.parity import CLASSES, VERDICTS
 from mlops_lab.parity.telling import few
 from mlops_lab.report import findings
+from mlops_lab.report.markdown import escaped, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,9 @@ _MEANING = {
     "divergent": "not the same versions",
 }
 _FEW = 12
+_MANY = 6
+"""Up to so many environments, one of each hybrid, every pair and every column is shown."""
+_LABELS = 3
 _NOWHERE = "none"
 
 
@@ -36,12 +40,38 @@ def lines(comparison: Comparison) -> list[str]:
     count, verdict = len(comparison.inventories), comparison.verdict
     found = [f"{verdict}: {count} environments, {len(comparison.packages)} packages; {_MEANING[verdict]}"]
     if len({pair.verdict for pair in comparison.pairs}) > 1:
-        found += [f"  {pair.verdict:<10} {pair.first} and {pair.second}" for pair in comparison.pairs]
+        found += _pairs(comparison)
     for grouped, meaning in CLASSES.items():
         names = [name for name, each in comparison.classes.items() if each == grouped]
         if names:
             found.append(f"  {', '.join(few(names, _FEW))}: {meaning}")
     return found
+
+
+def _pairs(comparison: Comparison) -> list[str]:
+    """Each pair with its verdict; of many, how many there are of each, and the first of those that diverge."""
+    pairs = comparison.pairs
+    if len(comparison.inventories) <= _MANY:
+        return [f"  {pair.verdict:<10} {pair.first} and {pair.second}" for pair in pairs]
+    counts = {verdict: sum(pair.verdict == verdict for pair in pairs) for verdict in VERDICTS}
+    divergent = [f"{pair.first} and {pair.second}" for pair in pairs if pair.verdict == VERDICTS[-1]]
+    said = [f"  {verdict:<10} {count} of {len(pairs)} pairs" for verdict, count in counts.items() if count]
+    return [*said, *(f"  {VERDICTS[-1]:<10} {names}" for names in few(divergent, _FEW))]
+
+
+def _table(comparison: Comparison) -> list[list[str]]:
+    """The packages that are not the same everywhere, below the names of the environments.
+
+    Of many environments, those that have the same ones stand in one column.
+    """
+    rows = _rows(comparison)
+    columns = [[label, *(row[number] for row in rows)] for number, label in enumerate(comparison.inventories, 1)]
+    if len(columns) > _MANY:
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for label, *cells in columns:
+            alike.setdefault(tuple(cells), []).append(label)
+        columns = [[", ".join(few(labels, _LABELS)), *cells] for cells, labels in alike.items()]
+    return [list(row) for row in zip(["package", *(row[0] for row in rows)], *columns, strict=True)] if rows else []
 
 
 def _rows(comparison: Comparison) -> list[list[str]]:
@@ -76,25 +106,24 @@ def page(comparison: Comparison) -> RenderableType:
     first, *rest = lines(comparison)
     parts: list[RenderableType] = [Text(first, style=_STYLES[comparison.verdict], overflow="fold")]
     parts += [Text(line, style="dim", overflow="fold") for line in rest]
-    if rows := _rows(comparison):
-        table = Table(box=box.SIMPLE_HEAD)
-        for heading in ("package", *comparison.inventories):
-            table.add_column(Text(heading), overflow="fold")
+    if told := _table(comparison):
+        headings, *rows = told
+        columns = Table(box=box.SIMPLE_HEAD)
+        for heading in headings:
+            columns.add_column(Text(heading), overflow="fold")
         for row in rows:
-            table.add_row(*map(Text, row))
-        parts.append(table)
+            columns.add_row(*map(Text, row))
+        parts.append(columns)
     return Group(*parts)
 
 
 def markdown(comparison: Comparison) -> str:
     """The same in GitHub's Markdown."""
-    said = (findings.escaped(line.strip()) for line in lines(comparison))
+    said = (escaped(line.strip()) for line in lines(comparison))
     found = [f"**{comparison.verdict}**", "", *(f"- {line}" for line in said), ""]
-    if rows := _rows(comparison):
-        heading = ["package", *comparison.inventories]
-        table = [heading, ["---"] * len(heading), *rows]
-        found += [f"| {' | '.join(map(findings.escaped, row))} |" for row in table]
-        found.append("")
+    if told := _table(comparison):
+        headings, *rows = ([escaped(text) for text in row] for row in told)
+        found += [*table(headings, rows), ""]
     return "\n".join(found) + "\n"
 
 

@@ -17,7 +17,9 @@ from mlops_lab.tasks.drifting import drift
 from mlops_lab.tasks.following import activate, clean, compat, create, info, install, setup, verify
 from mlops_lab.tasks.health import doctor
 from mlops_lab.tasks.inside import kernel, run, shell
+from mlops_lab.tasks.looking import faces
 from mlops_lab.tasks.packages import PackageTask, flags_of
+from mlops_lab.tasks.planning import matrix
 from mlops_lab.tasks.proving import check
 from mlops_lab.tasks.publishing import build, publish
 from mlops_lab.tasks.showing import diagram, guide, hybrids, tools
@@ -53,12 +55,15 @@ namespace = Collection(
     hybrids,
     tools,
     diagram,
+    matrix,
     run,
     shell,
     kernel,
     clean,
 )
 """Every task; a tasks.py is `from mlops_lab.tasks import namespace`."""
+for _each in faces(namespace.tasks):
+    namespace.add_task(_each)
 namespace.configure({"auto_dash_names": True})
 
 

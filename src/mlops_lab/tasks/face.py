@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from invoke.tasks import Task, task
 
 from mlops_lab.errors import FOUND, INTERRUPTED, PIPE_CLOSED, LabError
+from mlops_lab.guide import ENGINES
+from mlops_lab.tasks.completing import CompletedTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +32,8 @@ HELP = {
     "prefix": "The environment's folder; default: .venv, for conda the one that conda.yml names",
     "python": "A version such as 3.12, or an interpreter's path",
     "group": "A dependency group; repeat it for several. Main and exactly these; default: every group",
-    "conda": "The program that acts as conda: conda, mamba, micromamba or embedded; default: the first that is there",
+    "conda": f"The program that acts as conda: {', '.join(ENGINES[:-1])} or {ENGINES[-1]}; "
+    "default: the first that is there",
     "force": "Rebuild the environment even where it looks finished",
     "offline": "Fetch nothing",
     "verbose": "Show every command and all that it prints",
@@ -47,10 +50,13 @@ def face(body: _Body) -> _Body:
     def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - it stands for any task
         from mlops_lab.runner import interruptible
 
-        for stream in (sys.stdout, sys.stderr):
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
             # A pipe of another encoding shall not end in a traceback for the want of a tick.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
+            elif stream is None:  # closed from the start (`>&-`): nobody listens
+                setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for good
         try:
             with interruptible():
                 return body(*args, **kwargs)
@@ -81,6 +87,7 @@ def guide_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Call
     def decorate(body: Callable[..., None]) -> Task[Any]:
         names = body.__code__.co_varnames[: body.__code__.co_argcount]
         known = {**HELP, **(help or {})}
+        options.setdefault("klass", CompletedTask)
         made: Task[Any] = task(help={name: known[name] for name in names if name in known}, **options)(face(body))
         return made
 
@@ -91,7 +98,9 @@ def complain(error: LabError, *, as_json: bool) -> None:
     from mlops_lab.report import outcome
 
     if as_json:
-        sys.stdout.write(outcome.error_as_json(error) + "\n")
+        # Where nothing can be written, standard error has it all the same.
+        with contextlib.suppress(OSError):
+            sys.stdout.write(outcome.error_as_json(error) + "\n")
     sys.stderr.write(outcome.error_text(error) + "\n")
 
 

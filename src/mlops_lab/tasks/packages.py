@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from invoke.parser.argument import Argument
-from invoke.tasks import Task
+
+from mlops_lab.tasks.completing import CompletedTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ class _Words(Argument):
         return False
 
 
-class PackageTask(Task[Any]):
+class PackageTask(CompletedTask):
     """A task whose positional `name` is a package; more of them stand after `--`."""
 
     required = True

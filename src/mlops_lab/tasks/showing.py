@@ -7,24 +7,33 @@ import sys
 
 from invoke.context import Context  # noqa: TC002 - Invoke reads the signatures
 
+from mlops_lab.errors import LabError
 from mlops_lab.tasks.face import guide_task, open_for, request_for
 
 __all__ = ["diagram", "guide", "hybrids", "tools"]
 
 
-@guide_task()
-def guide(_: Context, hybrid: str | None = None, prefix: str | None = None, json: bool = False) -> None:
+@guide_task(help={"markdown": "Print the page of a team that follows the guide with this hybrid, as Markdown"})
+def guide(
+    _: Context, hybrid: str | None = None, prefix: str | None = None, json: bool = False, markdown: bool = False
+) -> None:
     """Print every step as it would run here and now; runs none."""
     from mlops_lab.guide import ROWS
-    from mlops_lab.report import outcome, pages
+    from mlops_lab.report import guide_markdown, outcome, pages
     from mlops_lab.runner import show
 
+    if json and markdown:
+        raise LabError("--json and --markdown are two forms of one page", "choose one of them")
     steps = open_for(request_for(hybrid, prefix), to_run=False)
-    commands = [(row, steps.preview(row)) for row in ROWS]
+    commands = [(row, steps.preview(row, anew=markdown)) for row in ROWS]
     if json:
         sys.stdout.write(outcome.guide_as_json(commands) + "\n")
+    elif markdown:
+        active = steps.environment.prefix if steps.environment.by_name else None
+        lines = [(row, guide_markdown.typed(command, steps.project.root, active)) for row, command in commands]
+        sys.stdout.write(guide_markdown.team_page(steps.project.name, steps.hybrid, steps.leader, lines))
     else:
-        lines = [(row, show(command) if command else "") for row, command in commands]
+        lines = [(row, show(command)) for row, command in commands]
         pages.show_page(pages.guide_page(steps.hybrid, steps.leader, lines))
 
 
