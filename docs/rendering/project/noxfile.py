@@ -1,0 +1,5 @@
+"""The sessions of this project."""
+
+from mlops_lab.sessions import check, parity
+
+__all__ = ["check", "parity"]
