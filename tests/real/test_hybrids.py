@@ -63,7 +63,7 @@ class Built:
 
 def built(lab: Lab, base: Path, hybrid: str, python: str) -> Built:
     root = copied("small", base / f"Übungen zu {hybrid}" / "das Projekt")
-    prefix = base / "Umgebungen für alle" / hybrid
+    prefix = base / "Umgebungen für alle" / hybrid  # codespell:ignore alle
     return Built(root, prefix, set_up(lab, root, "--hybrid", hybrid, "--python", python, "--prefix", str(prefix)))
 
 

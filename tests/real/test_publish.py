@@ -78,7 +78,7 @@ def serving(folder: Path, *guarded: str) -> Iterator[Server]:
     app: Any = pypiserver.app(
         roots=[folder],
         authenticate=list(guarded),
-        auther=lambda user, password: (user, password) == (USER, SECRET),
+        auther=lambda user, password: (user, password) == (USER, SECRET),  # codespell:ignore auther
         disable_fallback=True,
     )
     with wsgiref.simple_server.make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:

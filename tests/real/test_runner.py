@@ -202,7 +202,7 @@ def test_later_changes_win() -> None:
     ("printed", "expected"),
     [
         (r"b'a\x00b\n'", "a\0b"),
-        (r"b'caf\xe9 \xff\n'", "caf� �"),
+        (r"b'caf\xe9 \xff\n'", "caf� �"),  # codespell:ignore caf
         (r"'é 環境 😀\n'.encode()", "é 環境 😀"),
         (r"b'1 %\r2 %\r\n'", "1 %\n2 %"),
         (r"b'no end'", "no end"),
