@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +16,14 @@ from support.reader import reading
 
 from mlops_lab import locks
 from mlops_lab.doctor.gpu import DRIVER
+from mlops_lab.guide import TOOL_KINDS
 from mlops_lab.project import find
+from mlops_lab.runner import Runner
+from mlops_lab.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from support.conda_channel import Channel
     from support.reader import Reader
-
-    Lab = Callable[..., subprocess.CompletedProcess[str]]
 
 pytestmark = pytest.mark.real
 
@@ -47,11 +45,11 @@ package-mode = false
 
 
 @pytest.fixture(scope="module")
-def tools(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
+def tools(workshop: dict[str, str]) -> None:
     """Every tool is on this machine before its index is changed."""
-    root = tmp_path_factory.mktemp("tools") / "project"
-    shutil.copytree(PROJECTS / "grouped", root)
-    lab("setup", "--hybrid", "pip+poetry", cwd=root)
+    toolbox = Toolbox(find(PROJECTS / "grouped"), Runner(None, workshop), avoid=(), environ=workshop)
+    for name in [name for name, kind in TOOL_KINDS.items() if kind.parts]:
+        toolbox.find(name)
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +137,8 @@ def _moved(reader: Reader) -> None:
 def test_cuda(tmp_path: Path, workshop: dict[str, str], conda_channel: Channel, wheels: dict[str, Path]) -> None:
     # As the real ones: the build for CUDA asks for the driver.
     channel = conda_channel.copy(tmp_path / "channels").add(
-        Package("cuda-version", "12.4", constrains=("__cuda >=12",)),
-        Package("pytorch", "2.5.1", "cuda124_0", depends=("__cuda", "cuda-version >=12.4,<13")),
+        Package("cuda-version", "12.6", constrains=("__cuda >=12",)),
+        Package("pytorch", "2.5.1", "cuda126_generic_200", depends=("__cuda", "cuda-version >=12.6,<13")),
     )
     with (
         serving(Indexes(wheels)) as indexes,

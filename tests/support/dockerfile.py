@@ -54,7 +54,9 @@ class Build:
         return self.said
 
     def _from(self, rest: str) -> None:
-        self.base, self.path, self.user = rest.split(" ", maxsplit=1)[0], "", "root"
+        base = rest.split(" ", maxsplit=1)[0]
+        assert self.base in {"", base}, "an environment holds the path of its interpreter: all stages have the same"
+        self.base, self.path, self.user = base, "", "root"
 
     def _run(self, rest: str) -> None:
         if match := _USERS.fullmatch(rest):

@@ -56,6 +56,7 @@ READ = (
 )
 """The pages that are done from the first line to the last; the others speak of commands that these have."""
 _SHELLS = frozenset({"bash", "console", "shell", "sh"})
+_FILES = frozenset({"diff", "dockerfile", "ini", "python", "text", "toml", "yaml"})
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _RENDERED = re.compile(r"<!-- rendered: .*?<!-- /rendered -->", re.DOTALL)
 _HERE = re.compile(r"<!-- here: (.+?) -->")
@@ -64,6 +65,8 @@ _TITLE = re.compile(r'\btitle="([^"]*)"')
 _EXITS = re.compile(r"exits with (\d+)")
 _AT_THE_END = ", at the end"
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)((?:(?!\n[ >]*\n).)+?)(?<!`)\1(?!`)(?:[ \n]+\(exits with (\d+)\))?", re.DOTALL)
+_INDENTED = re.compile(r"(?m)^(?: {4,}|\t+) *(\S.*)$")
+_HTML = re.compile(r"<(?:code|kbd|pre|samp)\b.*")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=\S*\s+(?=\S)")
 # A terminal shows a tick; elsewhere the line goes on with the last words of the tool.
 _STEP = re.compile(r"(?:ok|✓) (\S+ +\S.* \d+\.\d s)(?: .*)?")
@@ -75,8 +78,9 @@ class Piece:
     """One thing that a page says.
 
     Attributes:
-        kind: `command`, `file`, `more` (for the end of a file), `output` (of the command before) or `here`.
-        text: The command, the content, the output, or the situation's name.
+        kind: `command`, `file`, `more` (for the end of a file), `output` (of the command before), `here`, or `words`,
+            which are set as code and are nothing of these.
+        text: The command, the content, the output, the situation's name, or the words.
         line: The page's line.
         title: A file's path.
         inline: It stands in a sentence.
@@ -135,14 +139,9 @@ def typed(page: str) -> list[Piece]:
     What cannot be typed is left out: `claims` says why.
     """
     found = {each: said(each) for each in READ}
-    known = {*map(alike, CLAIMS)}
-    known |= {
-        alike(piece.text) for each in found.values() for piece in each if piece.kind == "command" and not piece.inline
-    }
-    earlier = found[page][:0]
-    for each in READ[: READ.index(page)]:
-        earlier += found[each]
-    known |= {alike(piece.text) for piece in earlier if piece.inline}
+    in_blocks = [piece for each in READ for piece in found[each] if piece.kind == "command" and not piece.inline]
+    earlier = [piece for each in READ[: READ.index(page)] for piece in found[each] if piece.inline]
+    known = {*map(alike, CLAIMS), *(alike(piece.text) for piece in (*in_blocks, *earlier))}
     wanted: list[Piece] = []
     skipped = False
     for piece in found[page]:
@@ -153,7 +152,7 @@ def typed(page: str) -> list[Piece]:
             known.add(alike(piece.text))
         elif piece.kind == "command":
             skipped = False
-        elif piece.kind == "output" and skipped:
+        elif piece.kind == "words" or (piece.kind == "output" and skipped):
             continue
         wanted.append(piece)
     return wanted
@@ -172,6 +171,8 @@ def _of_fence(kind: str, rest: str, body: str, line: int) -> Iterator[Piece]:
             yield Piece("command", command, at, exits=exits if number == len(commands) else 0)
     elif kind == "text" and not title:
         yield Piece("output", body, line)
+    elif kind not in _FILES:
+        yield Piece("words", body, line)
     else:
         more = title.endswith(_AT_THE_END)
         yield Piece("more" if more else "file", f"{body}\n", line, title.removesuffix(_AT_THE_END))
@@ -188,16 +189,24 @@ def _commands(body: str, line: int) -> Iterator[tuple[str, int]]:
             if (shown := command.strip()) and not shown.startswith("#"):
                 yield shown, start
             command = ""
+    if command:
+        yield command.strip(), start
 
 
 def _of_prose(lines: list[str], first: int) -> Iterator[Piece]:
     text = "\n".join(lines)
     found = [Piece("here", match[1], first + text.count("\n", 0, match.start())) for match in _HERE.finditer(text)]
-    for match in _SPAN.finditer(_COMMENT.sub(_blank, text)):
-        command = " ".join(match[2].replace(r"\|", "|").split())
-        if _is_command(command):
-            at = first + text.count("\n", 0, match.start())
-            found.append(Piece("command", command, at, inline=True, exits=int(match[3] or 0)))
+    shown = _COMMENT.sub(_blank, text)
+    for match in _SPAN.finditer(shown):
+        words = " ".join(match[2].replace(r"\|", "|").split())
+        at = first + text.count("\n", 0, match.start())
+        if _is_command(words):
+            found.append(Piece("command", words, at, inline=True, exits=int(match[3] or 0)))
+        elif " " in words:
+            found.append(Piece("words", words, at))
+    # Blocks of another kind than a fence: nobody would type what stands there.
+    found += [Piece("words", match[1], first) for match in _INDENTED.finditer(shown) if _is_command(match[1])]
+    found += [Piece("words", match[0], first) for match in _HTML.finditer(shown)]
     yield from sorted(found, key=lambda piece: piece.line)
 
 

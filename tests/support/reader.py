@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "reading"]
 
 _PROJECTS = ROOT / "tests" / "projects"
+_SUBSTITUTED = re.compile(r"\$\(([^()]+)\)")
 
 
 @dataclass
@@ -96,6 +98,9 @@ class Reader:
         return root
 
     def _type(self, piece: Piece) -> None:
+        # What fails in the place of a word, a shell does not tell.
+        for inner in _SUBSTITUTED.findall(piece.text):
+            self.type(inner)
         done = self.terminal.run(self._here(piece.text))
         self._seconds[piece.text] = done.seconds
         wanted = "" if not piece.exits else f", and the page says {piece.exits}"
@@ -141,6 +146,8 @@ def reading(page: str, folder: Path, environ: Mapping[str, str], channel: Channe
         "USERPROFILE": str(home),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]]),
         "COLUMNS": "120",
+        # What pip installs is compiled when it is imported, which most of it never is.
+        "PIP_COMPILE": "0",
     }
     with Terminal(home / "work", variables) as terminal:
         reader = Reader(page, terminal, home, {"PATH/TO/mlops-lab": str(ROOT)})

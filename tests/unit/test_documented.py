@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,12 @@ FENCE = "```"
 TYPED = {alike(piece.text) for page in READ for piece in typed(page) if piece.kind == "command"}
 CLAIMED = {alike(command): claim for command, claim in CLAIMS.items()}
 READERS = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "real").glob("test_*.py"))
+NO_COMMANDS = {
+    *("--conda NAME", "--conda team-conda", '[tool.mlops-lab] conda = "team-conda"', "[tool.mlops-lab] conda"),
+    *("[tool.mlops-lab] hybrid", "[tool.mlops-lab] leader", 'leader = "uv"', "explicit = true", "if hybrid == …"),
+    *("RUN --mount=type=secret,id=pip,target=/etc/pip.conf …", "fix: no finding about a venv that runs us"),
+}
+"""All that pages set as code in several words, and that is typed into no shell."""
 REGISTRIES = re.compile(r"pypi\.org|pythonhosted|anaconda\.(?:org|com)|prefix\.dev|pytorch\.org|ghcr\.io|docker\.io")
 
 
@@ -44,10 +51,25 @@ def test_every_command_is_typed_or_claimed(page: str) -> None:
     assert not nobody, f"{page}: let a reader type it, or say in tests/support/claims.py which test proves it"
 
 
+def test_what_is_set_as_code_is_a_command_or_known_as_none() -> None:
+    found = {piece.text for page in pages() for piece in said(page) if piece.kind == "words"}
+    assert found == NO_COMMANDS, "name its program in tests/support/documented.py, or say here that it is no command"
+
+
+@pytest.mark.parametrize("page", READ)
+def test_no_command_hides_that_another_one_has_failed(page: str) -> None:
+    for piece in typed(page):
+        if piece.kind == "command":
+            joined = {";", "&", "|", "||"} & {*shlex.shlex(piece.text, posix=True, punctuation_chars=True)}
+            assert not joined, f"{page}:{piece.line}: a shell tells how the last one ended; `&&` tells of both"
+
+
 @pytest.mark.parametrize("page", READ)
 def test_every_page_that_is_to_be_read_has_a_reader(page: str) -> None:
-    stem = page.removeprefix("docs/").removesuffix(".md").rpartition("/")[2]
-    assert re.search(rf'reading\(f?"[^"]*{re.escape(stem)}|"{re.escape(stem)}"', READERS)
+    folder, _, stem = page.removesuffix(".md").rpartition("/")
+    one = rf'reading\("{re.escape(page)}"'
+    several = rf'parametrize\("page", \[[^\]]*"{stem}"[^\]]*\]\)\n[^\n]+\n +with reading\(f"{folder}/{{page}}\.md"'
+    assert re.search(f"{one}|{several}", READERS)
 
 
 @pytest.mark.parametrize("page", pages())
@@ -60,6 +82,7 @@ def test_every_file_that_a_page_shows_has_a_name(page: str) -> None:
 @pytest.mark.parametrize("page", [page for page in pages() if page not in READ])
 def test_the_files_of_a_page_without_a_reader_can_be_read(page: str, tmp_path: Path) -> None:
     for piece in said(page):
+        assert piece.kind != "output", f"{page}:{piece.line}: nobody looks whether that is printed"
         if piece.kind not in {"file", "more"}:
             continue
         if piece.title == "pyproject.toml":
@@ -95,8 +118,10 @@ def test_a_claim_is_for_a_command_of_a_page_and_names_a_proof_that_there_is(comm
     assert alike(command) not in TYPED, "a reader types it: the claim is not needed"
     assert claim.why
     file, _, test = claim.by.partition("::")
-    content = (ROOT / file).read_text(encoding="utf-8")
-    assert not test or f"def {test}(" in content
+    assert test
+    declared = re.search(rf"((?:@.*\n)*)def {test}\(", (ROOT / file).read_text(encoding="utf-8"))
+    assert declared
+    assert "default=False" not in declared[1], "this session is no part of every run"
 
 
 # --- reading pages ---------------------------------------------------------------------------------------------------
@@ -143,7 +168,32 @@ what is printed
 
 def test_a_command_is_known_by_its_first_word_behind_variables() -> None:
     page = "`CONDA_OVERRIDE_CUDA=12 mlops-lab setup`, `uv`, `x.txt`, `a b`, ``echo `x` ``, `mlops-lab add x \\| y`"
-    assert [piece.text for piece in pieces(page)] == ["CONDA_OVERRIDE_CUDA=12 mlops-lab setup", "mlops-lab add x | y"]
+    assert [(piece.kind, piece.text) for piece in pieces(page)] == [
+        ("command", "CONDA_OVERRIDE_CUDA=12 mlops-lab setup"),
+        ("words", "a b"),
+        ("words", "echo `x`"),
+        ("command", "mlops-lab add x | y"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "Type:\n\n    invoke setup\n",
+        "<pre>invoke setup</pre>",
+        "<code>invoke setup</code>",
+        f"{FENCE}zsh\ninvoke setup\n{FENCE}",
+        f'{FENCE}{{.console title="x"}}\ninvoke setup\n{FENCE}',
+        "`sudo invoke setup`",
+        "`$ invoke  setup`",
+    ],
+)
+def test_a_command_in_another_dress_is_seen(page: str) -> None:
+    assert [piece.kind for piece in pieces(page)] == ["words"]
+
+
+def test_a_command_that_goes_on_beyond_its_block_is_one() -> None:
+    assert [piece.text for piece in pieces(f"{FENCE}console\ninvoke \\\n{FENCE}")] == ["invoke \\"]
 
 
 def test_invoke_and_mlops_lab_are_the_same_tasks() -> None:
